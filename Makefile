@@ -1,0 +1,71 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+FLOWS ?=
+STAY ?=
+
+.PHONY: help
+help: ## Show what there is to do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "flowhawk needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+
+$(VENV)/installed: $(BIN)/python requirements.lock pyproject.toml
+	@echo "installing Flowhawk into $(VENV) ..." >&2
+	@$(PIP) --require-hashes --requirement requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
+	@echo "installing the development tools into $(VENV) ..." >&2
+	@$(PIP) --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+.PHONY: run
+run: $(VENV)/installed ## Run on generated traffic, or on your files: make run FLOWS="a.log b.log.gz"
+	@$(BIN)/flowhawk up $(if $(STAY),--stay) $(FLOWS)
+
+.PHONY: test
+test: $(VENV)/installed-dev ## Run the tests: make test TESTS="tests/detectors -k scan"
+	@$(BIN)/pytest $(TESTS)
+
+.PHONY: lint
+lint: $(VENV)/installed-dev ## Check style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/codespell
+
+.PHONY: format
+format: $(VENV)/installed-dev ## Put the code into its format
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(VENV)/installed-dev ## Measure the speed: results go to benchmarks/results
+	@$(BIN)/python -m benchmarks
+
+.PHONY: docs
+docs: $(VENV)/installed-dev ## Write the generated pages of the docs anew
+	@$(BIN)/python -m docs.generate
+
+.PHONY: lock
+lock: $(VENV)/installed-dev ## Refresh the lock files to the newest allowed versions
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --group build pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --group dev pyproject.toml --output-file requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove the virtual environment and everything that was made
+	@rm -rf $(VENV) var dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache tests/kafka/target

@@ -1,0 +1,210 @@
+"""The contract of a detector: a card that says what it is, and two verbs that say what it saw."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal, Protocol
+
+import polars as pl
+
+from detectors.finding import Severity
+
+SCORES: Final = pl.Schema(
+    {
+        "source_key": pl.UInt64(),
+        "target_key": pl.UInt64(),
+        "value": pl.Float64(),
+        "threshold": pl.Float64(),
+        "baseline": pl.Float64(),
+        "source_internal": pl.Boolean(),
+        "target_internal": pl.Boolean(),
+        "first_seen": pl.Int64(),
+        "last_seen": pl.Int64(),
+    }
+)
+"""What every detector says of each entity it looked at; columns of its own may follow.
+
+`source_key` acts and `target_key` is acted on; null where there are many or none. The entity is the end that
+the card names.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A number an operator may set.
+
+    Attributes
+    ----------
+    name
+        Its key under `detectors.<kind>` in the settings.
+    default
+        Its value unless set. Values have the default's type.
+    unit
+        The unit of the value.
+    meaning
+        What it decides.
+    reason
+        Why the default is what it is.
+    minimum
+        The lowest value that makes sense.
+    """
+
+    name: str
+    default: float
+    unit: str
+    meaning: str
+    reason: str
+    minimum: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A statistic that a detector reads.
+
+    Attributes
+    ----------
+    table
+        Name of one of the tables in `detectors.statistics.tables`.
+    panes
+        How many panes, up to and with the one that closes, it is summed over.
+    """
+
+    table: str
+    panes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What people need to know of a detector; its page in the docs is made from it.
+
+    Attributes
+    ----------
+    kind
+        Kind of its findings.
+    title
+        Its name for people.
+    sees
+        What it sees, in a sentence or two.
+    entity
+        Which end its findings are about.
+    severity, severity_inside
+        Severity at the threshold, when the acting host is outside, and when it is one's own.
+    parameters
+        What an operator may set.
+    mitre
+        MITRE ATT&CK technique identifiers.
+    false_positives
+        What looks like it and is not.
+    response
+        What to do about it.
+    version
+        Raised when its findings change for the same records.
+    """
+
+    kind: str
+    title: str
+    sees: str
+    entity: Literal["source", "target"]
+    severity: Severity
+    severity_inside: Severity
+    parameters: tuple[Parameter, ...]
+    mitre: tuple[str, ...]
+    false_positives: tuple[str, ...]
+    response: str
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One hit in words: the part of a detection that is not the same for every detector."""
+
+    summary: str
+    ports: tuple[int, ...]
+    protocol: int | None
+    evidence: Mapping[str, Any]
+
+
+class Parameters(Protocol):
+    """Values of a detector's parameters, one per entity, so that overrides cost nothing."""
+
+    def column(self, name: str, keys: pl.Series) -> pl.Series:
+        """Return the value of a parameter for each entity, named after the parameter.
+
+        Parameters
+        ----------
+        name
+            Name of a parameter on the card.
+        keys
+            Keys of the entities, UInt64, shape (n,).
+
+        Returns
+        -------
+        pl.Series
+            Float64, shape (n,).
+        """
+
+
+class View(Protocol):
+    """Statistics as they stand when a pane closes. Reading changes nothing."""
+
+    @property
+    def pane(self) -> int:
+        """Begin of the pane that closes, epoch seconds."""
+
+    def table(self, need: Need) -> pl.DataFrame:
+        """Return a statistic summed over its panes, one row per entity, in no particular order."""
+
+    def addresses(self, keys: Iterable[int]) -> list[str]:
+        """Write the addresses behind keys, in their order."""
+
+    def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
+        """Return what is usual for hosts, from the panes before those that a window of `panes` covers.
+
+        Parameters
+        ----------
+        column
+            A number of the table `host`.
+        keys
+            Keys of hosts, UInt64, shape (n,).
+        panes
+            Width of the windows that are compared.
+
+        Returns
+        -------
+        pl.DataFrame
+            Shape (n, 3) in the order of `keys`: `median` and `spread` (1.4826 times the median absolute
+            deviation) of windows of that width, Float64, and `windows`, how many there were, UInt32.
+        """
+
+
+class Detector(ABC):
+    """Turns statistics into scores, and a score that counts into words.
+
+    A detector holds no state. Thresholding, severity, merging and suppression are shared by all.
+    """
+
+    card: ClassVar[Card]
+    needs: ClassVar[tuple[Need, ...]]
+
+    @abstractmethod
+    def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
+        """Score every entity of a closing pane with vector operations.
+
+        Returns
+        -------
+        pl.DataFrame
+            The columns of `SCORES`, then any columns that `describe` wants to read. An entity is reported
+            where `value >= threshold`; its row may be left out where that is plainly not so.
+        """
+
+    @abstractmethod
+    def describe(self, hit: Mapping[str, Any], view: View) -> Description:
+        """Put one row of the scores into words, with bounded evidence.
+
+        Parameters
+        ----------
+        hit
+            The row, with `source` and `target` as written addresses beside their keys.
+        view
+            What was scored; its `addresses` names other hosts.
+        """

@@ -1,0 +1,132 @@
+"""Detections in, findings out: what belongs to one attack becomes one finding that grows and closes."""
+
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from detectors.finding import SEVERITIES, Detection, Finding, finding_id
+from detectors.statistics.contacts import PANE_SECONDS
+from detectors.watch import Change, Partial
+
+QUIET_SECONDS: Final = 900
+"""An attack that was not seen for so long, in event time, is over."""
+
+_GROWTH: Final = 2.0
+"""An open finding is published again when its value has grown by this factor."""
+
+_PORTS: Final = 32
+"""How many ports a finding lists at most."""
+
+_Key = tuple[str, str, str | None, str | None]
+
+
+class Incidents:
+    """The attacks that go on, and the sums that span shards.
+
+    This first implementation merges detections of the same kind and ends over time. It sums partials, but
+    draws no findings from them; it neither links nor suppresses.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[_Key, Finding] = {}
+        self._published: dict[_Key, float] = {}
+        self._partials: dict[tuple[str, int, int], int] = {}
+
+    @property
+    def open(self) -> int:
+        """How many findings are open."""
+        return len(self._open)
+
+    def total(self, name: str, pane: int) -> int:
+        """Sum a partial over all shards."""
+        return sum(value for (each, _, at), value in self._partials.items() if (each, at) == (name, pane))
+
+    def apply(self, detections: Iterable[Detection], partials: Iterable[Partial] = ()) -> list[Finding]:
+        """Merge detections, in order of their panes, and return the findings that are worth publishing.
+
+        A finding is published when it opens, when its severity rises and whenever its value has doubled.
+        """
+        for partial in partials:
+            self._partials[partial.name, partial.shard, partial.pane] = partial.value
+        return [finding for each in detections if (finding := self._merge(each)) is not None]
+
+    def advance(self, watermark: int) -> list[Finding]:
+        """Close the findings that were quiet for long enough before a watermark, epoch seconds."""
+        over = [key for key, finding in self._open.items() if finding.window_end + QUIET_SECONDS <= watermark]
+        oldest = watermark - QUIET_SECONDS
+        self._partials = {key: value for key, value in self._partials.items() if key[2] + PANE_SECONDS > oldest}
+        return [self._close(key) for key in over]
+
+    def changes(self) -> list[Change]:
+        """Return the state to store, all of it."""
+        state = {
+            "open": [finding.model_dump(mode="json") for finding in self._open.values()],
+            "published": list(self._published.values()),
+            "partials": [[*key, value] for key, value in self._partials.items()],
+        }
+        return [Change("incidents", json.dumps(state).encode())]
+
+    def restore(self, changes: Iterable[Change]) -> None:
+        """Take up the state that `changes` returned, in new incidents."""
+        for change in changes:
+            state = json.loads(change.payload)
+            for each, published in zip(state["open"], state["published"], strict=True):
+                finding = Finding.model_validate(each)
+                self._open[_key(finding)] = finding
+                self._published[_key(finding)] = published
+            self._partials = {(name, shard, pane): value for name, shard, pane, value in state["partials"]}
+
+    def _merge(self, detection: Detection) -> Finding | None:
+        key = _key(detection)
+        before = self._open.get(key)
+        if before is None:
+            finding = _opened(detection)
+        else:
+            finding = _grown(before, detection)
+            self._open[key] = finding
+            rose = SEVERITIES.index(finding.severity) > SEVERITIES.index(before.severity)
+            if not rose and finding.value < self._published[key] * _GROWTH:
+                return None
+            finding = finding.model_copy(update={"updates": finding.updates + 1})
+        self._open[key] = finding
+        self._published[key] = finding.value
+        return finding
+
+    def _close(self, key: _Key) -> Finding:
+        del self._published[key]
+        finding = self._open.pop(key)
+        return finding.model_copy(update={"status": "closed", "updates": finding.updates + 1})
+
+
+def _key(story: Detection | Finding) -> _Key:
+    return story.kind, story.scope, story.source, story.target
+
+
+def _opened(detection: Detection) -> Finding:
+    counterpart = detection.target if detection.entity == detection.source else detection.source
+    entity = f"{detection.scope}/{detection.entity}"
+    return Finding(
+        **detection.model_dump(exclude={"pane", "shard"}),
+        id=finding_id(detection.kind, entity, counterpart, detection.pane),
+        status="open",
+        detected_at=detection.window_end,
+    )
+
+
+def _grown(finding: Finding, detection: Detection) -> Finding:
+    """Add a detection to a finding: the window and the ports of both, and the words of the stronger one."""
+    stronger = detection.value > finding.value
+    story = detection.model_dump(exclude={"pane", "shard"}) if stronger else {}
+    return finding.model_copy(
+        update=story
+        | {
+            "severity": max(finding.severity, detection.severity, key=SEVERITIES.index),
+            "score": max(finding.score, detection.score),
+            "ports": tuple(sorted({*finding.ports, *detection.ports})[:_PORTS]),
+            "protocol": finding.protocol if finding.protocol == detection.protocol else None,
+            "window_start": min(finding.window_start, detection.window_start),
+            "window_end": max(finding.window_end, detection.window_end),
+            "first_seen": min(finding.first_seen, detection.first_seen),
+            "last_seen": max(finding.last_seen, detection.last_seen),
+        }
+    )

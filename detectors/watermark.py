@@ -1,0 +1,60 @@
+"""Event time: how far the slowest source has come."""
+
+from detectors.watch import END_OF_TIME
+
+
+class Watermarks:
+    """The watermark over several sources: the lowest of theirs, and never lower than it was.
+
+    Parameters
+    ----------
+    allowed_lateness_seconds
+        How far a record may end behind the newest of its source and still count.
+
+    Examples
+    --------
+    >>> watermarks = Watermarks(allowed_lateness_seconds=900)
+    >>> watermarks.add("a"), watermarks.add("b")
+    (None, None)
+    >>> watermarks.seen("a", 5000)
+    >>> watermarks.seen("b", 2000)
+    >>> watermarks.current
+    1100
+    >>> watermarks.finish("b")
+    >>> watermarks.current
+    4100
+    """
+
+    def __init__(self, allowed_lateness_seconds: int) -> None:
+        self._allowed_lateness_seconds = allowed_lateness_seconds
+        self._sources: dict[str, int] = {}
+        self._current = -END_OF_TIME
+
+    def add(self, source: str) -> None:
+        """Wait for a source: until it speaks, the watermark stands still."""
+        self._sources.setdefault(source, -END_OF_TIME)
+
+    def seen(self, source: str, end: int) -> None:
+        """Take note of a record's end, epoch seconds."""
+        reached = end - self._allowed_lateness_seconds
+        self._sources[source] = max(self._sources.get(source, reached), reached)
+
+    def finish(self, source: str) -> None:
+        """Take note that a source has ended: nobody waits for it any more."""
+        self._sources[source] = END_OF_TIME
+
+    def complete(self, source: str, seconds: int) -> None:
+        """Take note that a source has told all there is of its time, up to `seconds` behind its newest record."""
+        if source in self._sources:
+            newest = self._sources[source] + self._allowed_lateness_seconds
+            self._sources[source] = max(self._sources[source], newest + seconds)
+
+    def reached(self, source: str) -> int:
+        """Return how far one source has come, epoch seconds."""
+        return self._sources[source]
+
+    @property
+    def current(self) -> int:
+        """The watermark, epoch seconds: nothing that ends before it is still to come, but late."""
+        self._current = max(self._current, min(self._sources.values(), default=-END_OF_TIME))
+        return self._current

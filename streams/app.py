@@ -1,0 +1,77 @@
+"""The Faust application: how it reaches Kafka, and nothing of what it does."""
+
+import ssl
+from typing import Any, Final
+
+import faust
+from aiokafka.helpers import create_ssl_context
+from faust.auth import SASLCredentials, SSLCredentials
+from yarl import URL
+
+from streams.kafka_settings import KafkaSettings, password
+from streams.transport import BatchingTransport
+
+MAX_POLL_RECORDS: Final = 20_000
+"""Messages in one event at most; with one record a message that is about 50 ms of work."""
+
+MAX_FETCH_BYTES: Final = 4 << 20
+"""Bytes of one partition in one event at most, besides a message that is larger on its own."""
+
+
+def build(kafka: KafkaSettings, batched_topics: frozenset[str]) -> faust.App:
+    """Make the application.
+
+    Parameters
+    ----------
+    kafka
+        How to reach the broker.
+    batched_topics
+        Topics whose events are batches, see `streams.transport`.
+
+    Raises
+    ------
+    streams.errors.SettingsError
+        When a file that the settings name cannot be read.
+    """
+    brokers = [URL(f"kafka://{server}") for server in kafka.bootstrap_servers]
+    app = faust.App(
+        kafka.group_id,
+        broker=brokers,
+        broker_credentials=_credentials(kafka),
+        store="memory://",
+        web_enabled=False,
+        # Topics are created by `flowhawk topics create`, with the partitions that were asked for.
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        key_serializer="raw",
+        value_serializer="raw",
+        broker_max_poll_records=MAX_POLL_RECORDS,
+        broker_commit_interval=1.0,
+        broker_session_timeout=kafka.session_timeout_seconds,
+        broker_heartbeat_interval=kafka.session_timeout_seconds / 5,
+        consumer_max_fetch_size=MAX_FETCH_BYTES,
+        consumer_auto_offset_reset="earliest",
+        producer_linger=0.005,
+        producer_compression_type=None,
+        # Faust waits 20 minutes by default before a send counts as failed.
+        producer_request_timeout=30.0,
+    )
+    app.transport = BatchingTransport(brokers, app, topics=batched_topics, fetch_wait_ms=kafka.fetch_wait_ms)
+    return app
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    context: ssl.SSLContext | None = None
+    if kafka.security_protocol.endswith("SSL"):
+        context = create_ssl_context(
+            cafile=kafka.ssl_ca_file, certfile=kafka.ssl_certificate_file, keyfile=kafka.ssl_key_file
+        )
+    if kafka.sasl_mechanism is not None:
+        return SASLCredentials(
+            username=kafka.sasl_username,
+            password=password(kafka),
+            mechanism=kafka.sasl_mechanism,
+            ssl_context=context,
+        )
+    return SSLCredentials(context) if context is not None else None

@@ -1,0 +1,1 @@
+"""The commands of `flowhawk`: one module each, holding a click command named `command`."""

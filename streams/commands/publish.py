@@ -1,0 +1,85 @@
+"""`flowhawk publish`: flow records into Kafka."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from streams.kafka_settings import Topic
+    from streams.publish import Publisher
+
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("places", metavar="SOURCE...", nargs=-1, required=True)
+@click.option("--config", type=click.Path(path_type=Path), help="Settings to read; else defaults and the environment.")
+@click.option(
+    "--complete/--no-complete",
+    help="Whether this is all there will ever be, so that every pane closes behind it. No by default.",
+)
+@click.option(
+    "--records-per-message",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Lines in a Kafka message; 0 sends blocks as the source cuts them, which is by far the fastest.",
+)
+@click.pass_context
+def command(
+    context: click.Context, places: tuple[str, ...], config: Path | None, complete: bool, records_per_message: int
+) -> None:
+    """Publish flow log files, plain or gzip, to the flows topic, one after the other.
+
+    A SOURCE is a file; - is standard input. Prints what was published to standard error.
+    """
+    import logging
+    import signal
+    import time
+
+    from streams.publish import Publisher
+    from streams.settings import load
+
+    settings = load(config)
+    # The client logs every attempt; what matters is in the error.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # Polars, once imported, lets Ctrl-C wait for the end of a read, which on a pipe may never come.
+    signal.siginterrupt(signal.SIGINT, True)
+    topic = settings.topics.flows
+    with Publisher(settings.kafka, topic, records_per_message=records_per_message) as publisher:
+        begin = time.monotonic()
+        try:
+            unreadable = _publish_all(publisher, places)
+            publisher.finish(complete=complete and not unreadable)
+        except KeyboardInterrupt:
+            publisher.finish()
+            click.echo(f"interrupted; {_summary(publisher, topic, time.monotonic() - begin)}", err=True)
+            context.exit(_INTERRUPTED)
+    click.echo(_summary(publisher, topic, time.monotonic() - begin), err=True)
+    if complete and unreadable:
+        click.echo("the end of the input is not announced, since not all of it was read", err=True)
+    context.exit(1 if unreadable else 0)
+
+
+def _publish_all(publisher: "Publisher", places: tuple[str, ...]) -> int:
+    """Publish one source after the other and return how many could not be read to their end."""
+    from streams.errors import InputError
+    from streams.sources import source_at
+
+    unreadable = 0
+    for place in places:
+        try:
+            publisher.publish(source_at(place))
+        except InputError as error:
+            click.echo(error, err=True)
+            unreadable += 1
+    return unreadable
+
+
+def _summary(publisher: "Publisher", topic: "Topic", seconds: float) -> str:
+    records, size, messages = publisher.published
+    return (
+        f"published {records:,} records, {size:,} bytes in {messages:,} messages to {topic.name} "
+        f"in {seconds:.1f} s: {records / max(seconds, 1e-3):,.0f} records/s"
+    )

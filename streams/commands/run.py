@@ -1,0 +1,20 @@
+"""`flowhawk run`: the service, against a real Kafka."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), help="Settings to read; else defaults and the environment.")
+def command(config: Path | None) -> None:
+    """Read flows from Kafka, look for attacks, and publish findings, until told to stop."""
+    import asyncio
+
+    from streams.log import configure
+    from streams.running import run
+    from streams.settings import load
+
+    settings = load(config)
+    configure(settings.log)
+    asyncio.run(run(settings))

@@ -1,0 +1,87 @@
+"""Metrics and health over HTTP, from a thread of their own: a busy pipeline delays no probe."""
+
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import make_wsgi_app
+
+from streams.errors import ServiceError
+from streams.http_settings import HttpSettings
+from streams.metrics import Metrics
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    # A second service on the same port must fail to start, not share it.
+    allow_reuse_port = False
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_message(self, *arguments: Any) -> None:
+        del arguments
+
+
+class HttpEndpoints:
+    """Serves `/metrics`, `/-/healthy` and `/-/ready` as long as the `with` block lasts.
+
+    Parameters
+    ----------
+    settings
+        Where to listen.
+    metrics
+        What to show.
+    not_ready
+        Returns the reasons why the service is not ready; none when it is.
+    """
+
+    def __init__(self, settings: HttpSettings, metrics: Metrics, not_ready: Callable[[], list[str]]) -> None:
+        self._not_ready = not_ready
+        self._metrics = make_wsgi_app(metrics.registry)
+        try:
+            self._server = make_server(
+                settings.host, settings.port, self._answer, server_class=_Server, handler_class=_QuietHandler
+            )
+        except OSError as error:
+            raise ServiceError(
+                f"{settings.host}:{settings.port} cannot be listened on for /metrics: {error.strerror}; "
+                "set http.port (FLOWHAWK__HTTP__PORT) to another port, or to 0 for any free one"
+            ) from error
+        self.address = f"http://{settings.host}:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        """Begin to serve."""
+        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _answer(self, environment: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environment.get("PATH_INFO", "/")
+        if path == "/metrics":
+            page: Iterable[bytes] = self._metrics(environment, start_response)
+            return page
+        status, text = self._health(path)
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{text}\n".encode()]
+
+    def _health(self, path: str) -> tuple[str, str]:
+        if path == "/-/healthy":
+            return "200 OK", "healthy"
+        if path == "/-/ready":
+            reasons = self._not_ready()
+            return ("503 Service Unavailable", "\n".join(reasons)) if reasons else ("200 OK", "ready")
+        return "404 Not Found", "there are /metrics, /-/healthy and /-/ready"

@@ -1,0 +1,129 @@
+"""Settings of the broker, the same for every client of it."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from streams.errors import SettingsError
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
+class KafkaSettings(BaseModel):
+    """How to reach Kafka."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: tuple[str, ...] = Field(
+        default=("localhost:9092",), min_length=1, description="Brokers to ask first, each host:port."
+    )
+    group_id: str = Field(default="flowhawk", min_length=1, description="Consumer group of the workers.")
+    security_protocol: SecurityProtocol = Field(default="PLAINTEXT", description="How connections are protected.")
+    ssl_ca_file: Path | None = Field(default=None, description="Certificates to trust; else the system's.")
+    ssl_certificate_file: Path | None = Field(default=None, description="Own certificate, for mutual TLS.")
+    ssl_key_file: Path | None = Field(default=None, description="Key of the own certificate.")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        default=None, description="How to log in, with a SASL security protocol."
+    )
+    sasl_username: str | None = Field(default=None, description="User to log in as.")
+    sasl_password: SecretStr | None = Field(default=None, description="Password of the user.")
+    sasl_password_file: Path | None = Field(default=None, description="File that holds the password instead.")
+    fetch_wait_ms: int = Field(
+        default=50, ge=1, le=30_000, description="How long a broker may hold a fetch while it has nothing new."
+    )
+    session_timeout_seconds: float = Field(
+        default=15.0, ge=6, description="Silence after which a worker's partitions go to others."
+    )
+
+    @model_validator(mode="after")
+    def _login_is_complete(self) -> "KafkaSettings":
+        if self.security_protocol.startswith("SASL") and (self.sasl_mechanism is None or self.sasl_username is None):
+            raise ValueError(f"{self.security_protocol} needs sasl_mechanism and sasl_username")
+        if self.sasl_password is not None and self.sasl_password_file is not None:
+            raise ValueError("give sasl_password or sasl_password_file, not both")
+        return self
+
+
+class Topic(BaseModel):
+    """Name and shape of a topic."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$", description="Name of the topic.")
+    partitions: int = Field(default=1, ge=1, description="Partitions when Flowhawk creates it.")
+    replication: int = Field(default=1, ge=1, description="Copies when Flowhawk creates it.")
+    retention_hours: int = Field(default=168, ge=1, description="How long records are kept, in hours.")
+    compacted: bool = Field(default=False, description="Whether only the last record of each key is kept.")
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """Configuration of the topic as Kafka's admin interface takes it."""
+        policy = "compact" if self.compacted else "delete"
+        return {"cleanup.policy": policy, "retention.ms": str(self.retention_hours * 3_600_000)}
+
+
+class TopicSettings(BaseModel):
+    """The topics."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    create: bool = Field(default=True, description="Whether `run` creates the topics that are missing.")
+    flows: Topic = Field(default=Topic(name="flows"), description="Flow records in.")
+    flows_dead_letter: Topic = Field(
+        default=Topic(name="flows-dead-letter"), description="Refused records, with the reason in their headers."
+    )
+    flows_late: Topic = Field(default=Topic(name="flows-late"), description="Records that came too late to count.")
+    findings: Topic = Field(default=Topic(name="findings", compacted=True), description="Findings, keyed by id.")
+
+    @property
+    def all(self) -> tuple[Topic, ...]:
+        """Every topic."""
+        return (self.flows, self.flows_dead_letter, self.flows_late, self.findings)
+
+
+def client_arguments(settings: KafkaSettings) -> dict[str, Any]:
+    """Say to kafka-python how to reach the broker.
+
+    Raises
+    ------
+    streams.errors.SettingsError
+        When the password file cannot be read.
+    """
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": list(settings.bootstrap_servers),
+        "security_protocol": settings.security_protocol,
+    }
+    files = {
+        "ssl_cafile": settings.ssl_ca_file,
+        "ssl_certfile": settings.ssl_certificate_file,
+        "ssl_keyfile": settings.ssl_key_file,
+    }
+    arguments |= {name: str(path) for name, path in files.items() if path is not None}
+    if settings.sasl_mechanism is not None:
+        arguments |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": password(settings),
+        }
+    return arguments
+
+
+def password(settings: KafkaSettings) -> str:
+    """Return the password, from the settings or from its file.
+
+    Raises
+    ------
+    streams.errors.SettingsError
+        When the file cannot be read.
+    """
+    if settings.sasl_password is not None:
+        return settings.sasl_password.get_secret_value()
+    if settings.sasl_password_file is None:
+        return ""
+    try:
+        return settings.sasl_password_file.read_text(encoding="utf-8").rstrip("\n")
+    except OSError as error:
+        raise SettingsError(
+            f"kafka.sasl_password_file: {settings.sasl_password_file} cannot be read: {error.strerror}"
+        ) from error

@@ -1,0 +1,14 @@
+"""Settings of the service's own log."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class LogSettings(BaseModel):
+    """The service's own log."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level written.")
+    format: Literal["console", "json"] = Field(default="console", description="How lines are written.")

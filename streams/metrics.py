@@ -1,0 +1,117 @@
+"""Every metric there is, in one registry, declared with its meaning and its labels."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Final, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from detectors.catalogue import catalogue
+from detectors.finding import SEVERITIES
+from detectors.table import LOG_STATUSES
+from streams.pipeline import Outcome
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
+    "flowhawk_build_info": ("gauge", "Always 1; says which version runs.", ("version",)),
+    "flowhawk_records_total": ("counter", "Records that were accepted.", ()),
+    "flowhawk_refused_total": ("counter", "Lines that were refused and went to the dead-letter topic.", ()),
+    "flowhawk_late_total": ("counter", "Records that came too late to count.", ()),
+    "flowhawk_coverage_total": ("counter", "Rows that tell of missing flows, by log status.", ("log_status",)),
+    "flowhawk_consumed_bytes_total": ("counter", "Bytes of messages that were processed.", ()),
+    "flowhawk_messages_total": ("counter", "Messages that were processed.", ()),
+    "flowhawk_batch_seconds": ("histogram", "Time to process one batch of messages, in seconds.", ()),
+    "flowhawk_detections_total": ("counter", "Detections, before they are merged into findings.", ()),
+    "flowhawk_findings_total": ("counter", "Findings that were raised, by kind and severity.", ("kind", "severity")),
+    "flowhawk_open_findings": ("gauge", "Findings that are open now.", ()),
+    "flowhawk_hosts": ("gauge", "Hosts that are known now.", ()),
+    "flowhawk_watermark_timestamp_seconds": ("gauge", "Event time up to which panes are closed, epoch seconds.", ()),
+    "flowhawk_last_batch_timestamp_seconds": ("gauge", "When the last batch was processed, epoch seconds.", ()),
+}
+"""Type, meaning and labels of each metric, by its name in the exposition."""
+
+
+class Metrics:
+    """The metrics of one service. They are updated once a batch, never once a record."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        makers = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
+        self._metrics = {
+            name: makers[kind](name, meaning, labels, registry=self.registry)
+            for name, (kind, meaning, labels) in DECLARED.items()
+        }
+        self._start_at_zero()
+
+    def observe(self, outcome: Outcome, *, messages: int, size: int, seconds: float, now: float) -> None:
+        """Add what became of a batch.
+
+        Parameters
+        ----------
+        outcome
+            What became of it.
+        messages, size
+            How many messages it had, and their bytes.
+        seconds
+            How long it took.
+        now
+            The time, epoch seconds.
+        """
+        self._counter("flowhawk_records_total").inc(outcome.records)
+        self._counter("flowhawk_refused_total").inc(outcome.refused.height)
+        self._counter("flowhawk_late_total").inc(len(outcome.late))
+        self._counter("flowhawk_detections_total").inc(outcome.detections)
+        self._counter("flowhawk_messages_total").inc(messages)
+        self._counter("flowhawk_consumed_bytes_total").inc(size)
+        for status, count in outcome.coverage.items():
+            self._counter("flowhawk_coverage_total").labels(status).inc(count)
+        for finding in outcome.findings:
+            if finding.updates == 0:
+                self._counter("flowhawk_findings_total").labels(finding.kind, finding.severity).inc()
+        self._histogram("flowhawk_batch_seconds").observe(seconds)
+        self._gauge("flowhawk_watermark_timestamp_seconds").set(max(outcome.watermark, 0))
+        self._gauge("flowhawk_last_batch_timestamp_seconds").set(now)
+
+    def tracked(self, *, hosts: int, open_findings: int) -> None:
+        """Say how much is being kept."""
+        self._gauge("flowhawk_hosts").set(hosts)
+        self._gauge("flowhawk_open_findings").set(open_findings)
+
+    def value(self, name: str, labels: Mapping[str, str] | None = None) -> float:
+        """Read one sample, 0 where there is none."""
+        return self.registry.get_sample_value(name, dict(labels or {})) or 0.0
+
+    def _start_at_zero(self) -> None:
+        self._gauge("flowhawk_build_info").labels(version("flowhawk")).set(1)
+        for status in LOG_STATUSES.categories[1:]:
+            self._counter("flowhawk_coverage_total").labels(status)
+        for kind in catalogue():
+            for severity in SEVERITIES:
+                self._counter("flowhawk_findings_total").labels(kind, severity)
+
+    def _counter(self, name: str) -> Counter:
+        metric = self._metrics[name]
+        assert isinstance(metric, Counter)  # noqa: S101 - narrows the type
+        return metric
+
+    def _gauge(self, name: str) -> Gauge:
+        metric = self._metrics[name]
+        assert isinstance(metric, Gauge)  # noqa: S101 - narrows the type
+        return metric
+
+    def _histogram(self, name: str) -> Histogram:
+        metric = self._metrics[name]
+        assert isinstance(metric, Histogram)  # noqa: S101 - narrows the type
+        return metric
+
+
+def names() -> frozenset[str]:
+    """Return every series name that queries may use."""
+    suffixes = {"histogram": ("_bucket", "_sum", "_count")}
+    return frozenset(name + suffix for name, (kind, _, _) in DECLARED.items() for suffix in suffixes.get(kind, ("",)))

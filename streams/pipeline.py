@@ -1,0 +1,124 @@
+"""All stages in one object: messages in, findings out. The service and `flowhawk detect` both run this."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from detectors.catalogue import FixedParameters, catalogue
+from detectors.finding import Finding
+from detectors.incidents import QUIET_SECONDS, Incidents
+from detectors.span import Int64Array, Position, Span
+from detectors.statistics.contacts import PANE_SECONDS
+from detectors.table import Table
+from detectors.watch import END_OF_TIME, Watch
+from detectors.watermark import Watermarks
+from streams.records import REFUSED, Message, decode_all
+from streams.records.contract import WATERMARK_HEADER
+from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive messages of one source.
+
+    Attributes
+    ----------
+    source
+        Name of the source, for example `flows/0`.
+    messages
+        The messages, in order.
+    offsets
+        Their offsets, ascending, int64, shape (messages,).
+    begin, end
+        The range of offsets that the messages stand for: what is missing in it does not exist.
+    """
+
+    source: str
+    messages: Sequence[Message]
+    offsets: Int64Array
+    begin: int
+    end: int
+
+    @property
+    def bytes(self) -> int:
+        """Size of the messages' values."""
+        return sum(len(message.value) for message in self.messages)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch.
+
+    Attributes
+    ----------
+    records
+        Accepted records.
+    coverage
+        Accepted rows that tell of missing flows, by log status.
+    refused
+        Refused lines, columns of `streams.records.REFUSED`.
+    late
+        Records that came too late to count.
+    findings
+        Findings to publish, in order.
+    detections
+        How many detections there were.
+    watermark
+        Where event time has come to, epoch seconds.
+    """
+
+    records: int = 0
+    coverage: dict[str, int] = field(default_factory=dict)
+    refused: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REFUSED))
+    late: Table = field(default_factory=Table.empty)
+    findings: list[Finding] = field(default_factory=list)
+    detections: int = 0
+    watermark: int = -END_OF_TIME
+
+
+class Pipeline:
+    """Decode, watch and incidents, one behind the other (topology `direct`)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        detectors = catalogue()
+        self.watermarks = Watermarks(settings.time.allowed_lateness_seconds)
+        self.watch = Watch(
+            detectors,
+            {
+                kind: FixedParameters.of(detector.card, settings.detectors.get(kind, {}))
+                for kind, detector in detectors.items()
+            },
+        )
+        self.incidents = Incidents()
+
+    def process(self, batch: Batch) -> Outcome:
+        """Count a batch, and look at every pane that it closes."""
+        decoded = decode_all(batch.messages, self._settings.records, self._settings.networks)
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(decoded.rows)[:-1]])
+        span = Span(batch.source, Position(batch.begin), Position(batch.end), batch.offsets, starts)
+        late = self.watch.apply(decoded.table, span)
+        if len(decoded.table):
+            self.watermarks.seen(batch.source, int(decoded.table.frame["end"].max()))  # type: ignore[arg-type]  # never null
+        for message in batch.messages:
+            if WATERMARK_HEADER in message.headers:
+                self.watermarks.complete(batch.source, PANE_SECONDS + QUIET_SECONDS)
+        outcome = self._advance(self.watermarks.current)
+        statuses = decoded.table.frame["log_status"].value_counts()
+        outcome.coverage = {status: count for status, count in statuses.rows() if status != "OK"}
+        outcome.records = len(decoded.table)
+        outcome.refused, outcome.late = decoded.refused, late
+        return outcome
+
+    def finish(self, source: str) -> Outcome:
+        """Take note that a source has ended; when all have, every pane and every finding closes."""
+        self.watermarks.finish(source)
+        return self._advance(self.watermarks.current)
+
+    def _advance(self, watermark: int) -> Outcome:
+        found = self.watch.advance(watermark)
+        findings = self.incidents.apply(found.detections, found.partials)
+        findings += self.incidents.advance(watermark)
+        return Outcome(findings=findings, detections=len(found.detections), watermark=watermark)

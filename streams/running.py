@@ -1,0 +1,81 @@
+"""The service against a real Kafka: check what it needs, run until a signal, stop in order."""
+
+import asyncio
+import logging
+import signal
+
+import structlog
+from rich.console import Console
+
+from streams.errors import KafkaUnavailable
+from streams.http import HttpEndpoints
+from streams.service import Service, stopped
+from streams.settings import Settings
+from streams.sinks import Sink
+from streams.sinks.json_lines import JsonLines
+from streams.sinks.terminal import Terminal
+from streams.topics import create_topics, partition_count, require_topics
+
+log = structlog.get_logger(__name__)
+
+_TRACK_SECONDS = 5.0
+
+
+def configured_sinks(settings: Settings, console: Console) -> list[Sink]:
+    """Make the sinks that the settings ask for."""
+    sinks: list[Sink] = []
+    if settings.sinks.terminal:
+        sinks.append(Terminal(console))
+    if settings.sinks.json_lines_path is not None:
+        sinks.append(JsonLines(settings.sinks.json_lines_path))
+    return sinks
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set an event on the first SIGINT or SIGTERM; the second one ends the process as usual."""
+    loop = asyncio.get_running_loop()
+
+    def received(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, received, number)
+
+
+async def run(settings: Settings) -> None:
+    """Run the service until a signal.
+
+    Raises
+    ------
+    streams.errors.KafkaUnavailable
+        When no broker answers, a topic is missing, or the flows topic has more than one partition.
+    streams.errors.ServiceError
+        When the port for metrics is taken.
+    """
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    await asyncio.to_thread(_prepare_topics, settings)
+    stop = asyncio.Event()
+    service = Service(settings, configured_sinks(settings, Console(soft_wrap=True)))
+    with HttpEndpoints(settings.http, service.metrics, service.not_ready) as http:
+        stop_on_signals(stop)
+        async with service:
+            log.info("running", metrics=f"{http.address}/metrics", flows=settings.topics.flows.name)
+            while not await stopped(stop, _TRACK_SECONDS):
+                service.track()
+            log.info("stopping")
+    log.info("stopped")
+
+
+def _prepare_topics(settings: Settings) -> None:
+    if settings.topics.create:
+        create_topics(settings.kafka, settings.topics, report=log.info)
+    else:
+        require_topics(settings.kafka, settings.topics.all)
+    flows = settings.topics.flows
+    count = partition_count(settings.kafka, flows)
+    if count != 1:
+        raise KafkaUnavailable(
+            f"topology direct reads a topic of one partition, and {flows.name} has {count}; "
+            "name another topic in topics.flows.name"
+        )

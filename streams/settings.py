@@ -1,0 +1,189 @@
+"""Every setting there is, read from defaults, a YAML file and the environment, each stronger than the one before.
+
+Each section is declared beside the code that uses it; this module puts them together and says what is wrong.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from detectors.catalogue import cards
+from streams.errors import SettingsError
+from streams.http_settings import HttpSettings
+from streams.kafka_settings import KafkaSettings, TopicSettings
+from streams.log_settings import LogSettings
+from streams.records.settings import NetworkSettings, RecordSettings
+
+PREFIX: Final = "FLOWHAWK__"
+DELIMITER: Final = "__"
+
+
+class TimeSettings(BaseModel):
+    """Event time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allowed_lateness_seconds: int = Field(
+        default=900,
+        ge=0,
+        description="How far behind the newest record of its partition a record may end and still count.",
+    )
+
+
+class SinkSettings(BaseModel):
+    """Where findings go besides the topic."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    terminal: bool = Field(default=True, description="Whether each finding is printed as a line.")
+    json_lines_path: Path | None = Field(default=None, description="File that every state of a finding is added to.")
+
+
+class Settings(BaseSettings):
+    """All settings. Build it with `load`, which turns what is wrong into one line."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    topology: Literal["direct"] = Field(
+        default="direct", description="How the stages are laid out; direct runs all of them in one process."
+    )
+    kafka: KafkaSettings = Field(default=KafkaSettings(), description="The broker.")
+    topics: TopicSettings = Field(default=TopicSettings(), description="The topics.")
+    records: RecordSettings = Field(default=RecordSettings(), description="How flow records are written.")
+    networks: NetworkSettings = Field(default=NetworkSettings(), description="Which addresses are one's own.")
+    time: TimeSettings = Field(default=TimeSettings(), description="Event time.")
+    detectors: Mapping[str, Mapping[str, float]] = Field(
+        default={}, description="Parameters of detectors, by kind; `flowhawk detectors` lists them."
+    )
+    sinks: SinkSettings = Field(default=SinkSettings(), description="Where findings go besides the topic.")
+    http: HttpSettings = Field(default=HttpSettings(), description="Metrics and health over HTTP.")
+    log: LogSettings = Field(default=LogSettings(), description="The service's own log.")
+
+    @field_validator("detectors")
+    @classmethod
+    def _known_parameters(cls, value: Mapping[str, Mapping[str, float]]) -> Mapping[str, Mapping[str, float]]:
+        known_cards = cards()
+        for kind, parameters in value.items():
+            if kind not in known_cards:
+                raise ValueError(f"no detector is called {kind!r}{_nearest(kind, known_cards)}")
+            known = {parameter.name: parameter for parameter in known_cards[kind].parameters}
+            for name, number in parameters.items():
+                if name not in known:
+                    raise ValueError(f"{kind} has no parameter {name!r}{_nearest(name, known)}")
+                if number < known[name].minimum:
+                    raise ValueError(f"{kind}.{name} is {number:g}, below its minimum {known[name].minimum:g}")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over what `load` read from the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings.
+
+    Parameters
+    ----------
+    path
+        A YAML file; None for none.
+    overrides
+        Sections from the command line, merged over the file.
+
+    Raises
+    ------
+    SettingsError
+        When the file cannot be read, a key is unknown or a value makes no sense; one line per mistake.
+    """
+    document = _merged(_read(path) if path is not None else {}, overrides or {})
+    _refuse_unknown_environment(os.environ)
+    try:
+        return Settings(**document)
+    except ValidationError as error:
+        where = str(path) if path is not None else "settings"
+        raise SettingsError("\n".join(f"{where}: {_line(dict(each))}" for each in error.errors())) from error
+
+
+def keys(
+    model: type[BaseModel] = Settings, prefix: str = "", defaults: BaseModel | None = None
+) -> Iterator[tuple[str, Any, str]]:
+    """List every setting: its dotted key, its default and its description."""
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True) if defaults is None else getattr(defaults, name)
+        if isinstance(default, BaseModel):
+            yield from keys(type(default), f"{prefix}{name}.", default)
+        else:
+            yield f"{prefix}{name}", default, field.description or ""
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path}: holds {type(document).__name__} where sections are expected, such as 'kafka:'")
+    return document
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
+    known = {PREFIX + key.upper().replace(".", DELIMITER) for key, _, _ in keys()}
+    for name in sorted(environment):
+        upper = name.upper()
+        deeper = any(upper.startswith(each + DELIMITER) for each in known)
+        whole = any(each.startswith(upper + DELIMITER) for each in known)
+        if upper.startswith(PREFIX) and not (upper in known or deeper or whole):
+            raise SettingsError(f"environment variable {name} is no setting{_nearest(upper, known)}")
+
+
+def _line(error: Mapping[str, Any]) -> str:
+    location = tuple(str(part) for part in error["loc"])
+    key = ".".join(location)
+    if error["type"] == "extra_forbidden":
+        siblings = _siblings(location[:-1])
+        return f"{key} is no setting{_nearest(location[-1], siblings)}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]}" if key else message
+
+
+def _siblings(section: tuple[str, ...]) -> list[str]:
+    prefix = "".join(f"{part}." for part in section)
+    inside = [key[len(prefix) :] for key, _, _ in keys() if key.startswith(prefix)]
+    return sorted({key.split(".")[0] for key in inside})
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"

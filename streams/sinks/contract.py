@@ -1,0 +1,30 @@
+"""The contract of a sink: who hears of findings."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from enum import Enum
+from typing import ClassVar
+
+from detectors.finding import Finding
+
+
+class Delivery(Enum):
+    """What became of a batch."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry later"
+    HOPELESS = "hopeless"
+
+
+class Sink(ABC):
+    """Takes batches of findings, in order. The same finding may come more than once; its id says so."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    async def deliver(self, findings: Sequence[Finding]) -> Delivery:
+        """Hand over a batch; whether and when to try again is the caller's business."""
+
+    async def close(self) -> None:
+        """Let go of files and connections."""
+        return

@@ -1,0 +1,113 @@
+"""Flow log files on disk, plain or gzip, and standard input."""
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final, Self, cast
+
+from streams.errors import InputError
+from streams.records.aws_text import header_format
+from streams.records.contract import FORMAT_HEADER
+from streams.sources.contract import Block, Source
+
+BLOCK_BYTES: Final = 128 * 1024
+
+
+class _Counted(io.RawIOBase):
+    """Counts the stored bytes of a file as they are read."""
+
+    def __init__(self, stored: BinaryIO) -> None:
+        self._stored = stored
+        self.consumed = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # narrower than Buffer
+        data = self._stored.read(len(buffer))
+        buffer[: len(data)] = data
+        self.consumed += len(data)
+        return len(data)
+
+
+class FileSource(Source):
+    """One file of lines; `-` is standard input.
+
+    Positions are offsets into the text, behind any compression.
+    """
+
+    name = "files"
+
+    def __init__(self, path: str, *, block_bytes: int = BLOCK_BYTES) -> None:
+        self.path = path
+        self.acknowledged = 0
+        self._block_bytes = block_bytes
+        try:
+            stored = cast("BinaryIO", sys.stdin.buffer) if path == "-" else Path(path).open("rb")  # noqa: SIM115 - closed by blocks
+            self._size = 0 if path == "-" else Path(path).stat().st_size
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        self._stored = _Counted(stored)
+        self._opened = stored
+
+    @classmethod
+    def takes(cls, place: str) -> bool:
+        """Take every place that does not name a protocol."""
+        return "://" not in place
+
+    @classmethod
+    def at(cls, place: str) -> Self:
+        """Open a file."""
+        return cls(place)
+
+    @property
+    def size(self) -> int:
+        """Stored bytes of the file."""
+        return self._size
+
+    @property
+    def consumed(self) -> int:
+        """Stored bytes read so far."""
+        return self._stored.consumed
+
+    def blocks(self) -> Iterator[Block]:
+        """Cut the file into blocks of whole lines; a header line's format goes with every block behind it."""
+        with self._opened:
+            text = self._text()
+            headers: dict[str, bytes] = {}
+            rest, position, line = b"", 0, 1
+            while data := self._read(text):
+                whole, newline, behind = data.rpartition(b"\n")
+                if not newline:
+                    rest += data
+                    continue
+                value, rest = rest + whole, behind
+                position += len(value) + 1
+                yield self._block(value, headers, position, line)
+                line += value.count(b"\n") + 1
+            if rest:
+                yield self._block(rest, headers, position + len(rest), line)
+
+    def acknowledge(self, block: Block) -> None:
+        """Remember how far the file has been published."""
+        self.acknowledged = block.position
+
+    def _text(self) -> BinaryIO:
+        buffered = io.BufferedReader(self._stored, self._block_bytes)
+        compressed = buffered.peek(2)[:2] == b"\x1f\x8b"
+        return cast("BinaryIO", gzip.GzipFile(fileobj=buffered)) if compressed else cast("BinaryIO", buffered)
+
+    def _read(self, text: BinaryIO) -> bytes:
+        try:
+            return text.read(self._block_bytes)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{self.path}: stops being readable after {self.consumed} bytes: {error}") from error
+
+    def _block(self, value: bytes, headers: dict[str, bytes], position: int, line: int) -> Block:
+        announced = header_format(value.split(b"\n", 1)[0])
+        if announced is not None:
+            headers[FORMAT_HEADER] = announced.encode()
+        return Block(value, dict(headers), value.count(b"\n") + 1, self.path, position, line)

@@ -1,0 +1,90 @@
+"""Generated traffic as a source: `generate://?seed=1&minutes=60`."""
+
+from collections.abc import Iterator
+from typing import Final, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from streams.errors import InputError
+from streams.generate import Traffic
+from streams.records.contract import FORMAT_HEADER
+from streams.sources.contract import Block, Source
+
+_SCHEME: Final = "generate"
+_NUMBERS: Final = ("seed", "start", "minutes", "hosts", "records_per_minute", "version", "attacks")
+
+
+class GeneratedSource(Source):
+    """Traffic that is invented while it is read.
+
+    Positions are offsets into its text.
+    """
+
+    name = "generated"
+
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self.acknowledged = 0
+        self._consumed = 0
+        self._latest = traffic.start
+
+    @classmethod
+    def takes(cls, place: str) -> bool:
+        """Take `generate://` and anything behind it."""
+        return place.startswith(f"{_SCHEME}://")
+
+    @classmethod
+    def at(cls, place: str) -> Self:
+        """Take the parameters of `Traffic` from the place: whole numbers, `attacks` is 0 or 1.
+
+        Raises
+        ------
+        InputError
+            When a parameter is unknown or no whole number.
+        streams.errors.SettingsError
+            When a parameter is out of its range.
+
+        Examples
+        --------
+        >>> GeneratedSource.at("generate://?seed=7&minutes=5").traffic.minutes
+        5
+        """
+        given: dict[str, int] = {}
+        for name, value in parse_qsl(urlsplit(place).query, keep_blank_values=True):
+            if name not in _NUMBERS:
+                raise InputError(f"{place}: generated traffic has no parameter {name!r}; known: {', '.join(_NUMBERS)}")
+            if not value.isdecimal():
+                raise InputError(f"{place}: {name} is {value!r}, write a whole number")
+            given[name] = int(value)
+        return cls(Traffic(**given))  # type: ignore[arg-type]  # Traffic refuses other versions itself
+
+    @property
+    def size(self) -> int:
+        """Bytes of text in all, estimated from the part of the time that has passed; 0 at first."""
+        passed = self._latest - self.traffic.start
+        return self._consumed * (self.traffic.end - self.traffic.start) // passed if passed > 0 else 0
+
+    @property
+    def consumed(self) -> int:
+        """Bytes of text so far."""
+        return self._consumed
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the text, with its format as a header of every block."""
+        headers = {FORMAT_HEADER: self.traffic.format.encode()}
+        position, line = 0, 1
+        for text in self.traffic.blocks():
+            position += len(text)
+            lines = text.count(b"\n")
+            self._consumed, self._latest = position, self._time_of(text)
+            yield Block(text.removesuffix(b"\n"), headers, lines, f"{_SCHEME}://", position, line)
+            line += lines
+        self._latest = self.traffic.end
+
+    def acknowledge(self, block: Block) -> None:
+        """Remember how much of it has been published."""
+        self.acknowledged = block.position
+
+    def _time_of(self, text: bytes) -> int:
+        """Read the end of the last record; a header line has none."""
+        end = text[text.rfind(b"\n", 0, -1) + 1 :].split(b" ")[11]
+        return int(end) if end.isdigit() else self.traffic.start

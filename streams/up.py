@@ -1,0 +1,269 @@
+"""Everything in one process: an embedded broker, the service, and sources published through them."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as Grid
+from rich.text import Text
+
+from detectors.finding import Finding
+from streams.embedded import API_VERSION, BATCH_BYTES, EmbeddedBroker, Pace
+from streams.errors import InputError
+from streams.http import HttpEndpoints
+from streams.pipeline import Batch
+from streams.publish import Publisher
+from streams.running import stop_on_signals
+from streams.service import Service, stopped
+from streams.settings import Settings
+from streams.sinks import Delivery, Sink
+from streams.sinks.json_lines import JsonLines
+from streams.sinks.terminal import Terminal
+from streams.sources import Source
+from streams.sources.merged import MergedSource
+
+FETCH_WAIT_MS: Final = 5
+"""The mock broker does not wake a waiting fetch when data arrives, so there the wait is the latency."""
+
+_REFRESH_SECONDS: Final = 0.1
+_STAY_SECONDS: Final = 1.0
+
+
+@dataclass
+class Summary:
+    """What a run came to.
+
+    Attributes
+    ----------
+    published, records, refused, late
+        Lines sent; records counted, lines refused, records too late.
+    seconds
+        From the first line to the last finding.
+    hosts
+        Distinct hosts among the records of the last hour.
+    findings
+        Findings raised, by kind.
+    metrics, json_lines
+        Where the metrics are, and where the findings were written.
+    failures
+        Why sources could not be read to their end.
+    interrupted
+        Whether it was told to stop before everything was read.
+    """
+
+    published: int = 0
+    records: int = 0
+    refused: int = 0
+    late: int = 0
+    seconds: float = 0.0
+    hosts: int = 0
+    findings: Counter[str] = field(default_factory=Counter)
+    metrics: str = ""
+    json_lines: Path | None = None
+    failures: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
+class _Tally(Sink):
+    """Counts the findings by kind, each once."""
+
+    name = "tally"
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, str] = {}
+
+    async def deliver(self, findings: Sequence[Finding]) -> Delivery:
+        self._kinds |= {finding.id: finding.kind for finding in findings}
+        return Delivery.DELIVERED
+
+    def by_kind(self) -> Counter[str]:
+        return Counter(self._kinds.values())
+
+
+class Up:
+    """One run of everything.
+
+    Parameters
+    ----------
+    settings
+        All settings; the broker's address is replaced by the embedded one.
+    sources
+        What to publish.
+    json_lines
+        File for the findings.
+    output, messages
+        Where findings and where progress are shown.
+    """
+
+    def __init__(
+        self, settings: Settings, sources: Sequence[Source], json_lines: Path, output: Console, messages: Console
+    ) -> None:
+        self._settings = settings
+        self._source = MergedSource(sources, settings.records)
+        self._output = output
+        self._messages = messages
+        self._pace = Pace()
+        self._sent_messages: int | None = None
+        self._consumed_messages = 0
+        self.summary = Summary(json_lines=json_lines)
+
+    async def run(self, *, stay: bool = False) -> Summary:
+        """Publish the sources and wait until every finding is out; with `stay`, then wait for a signal.
+
+        Raises
+        ------
+        streams.errors.FlowhawkError
+            When the service cannot start, or the broker fails.
+        """
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        # aiokafka announces each topic that it meets for the first time on a broker that creates it.
+        logging.getLogger("aiokafka").setLevel(logging.ERROR)
+        stop = asyncio.Event()
+        tally = _Tally()
+        assert self.summary.json_lines is not None  # noqa: S101 - set by the constructor
+        sinks = [tally, JsonLines(self.summary.json_lines), Terminal(self._output)]
+        with EmbeddedBroker() as broker:
+            settings = self._embedded(broker.address)
+            broker.create(*(topic.name for topic in settings.topics.all))
+            service = Service(settings, sinks, self._consumed)
+            with HttpEndpoints(settings.http, service.metrics, service.not_ready) as http:
+                self.summary.metrics = f"{http.address}/metrics"
+                stop_on_signals(stop)
+                async with service:
+                    await self._until_done(service, settings, stop)
+                    self.summary.findings = tally.by_kind()
+                    self._count(service)
+                    show(self.summary, self._messages)
+                    while stay and not await stopped(stop, _STAY_SECONDS):
+                        service.track()
+        return self.summary
+
+    def _embedded(self, address: str) -> Settings:
+        kafka = self._settings.kafka.model_copy(
+            update={"bootstrap_servers": (address,), "security_protocol": "PLAINTEXT", "fetch_wait_ms": FETCH_WAIT_MS}
+        )
+        return self._settings.model_copy(update={"kafka": kafka})
+
+    async def _until_done(self, service: Service, settings: Settings, stop: asyncio.Event) -> None:
+        begun = time.monotonic()
+        publishing = asyncio.create_task(asyncio.to_thread(self._publish, settings))
+        with self._progress() as progress:
+            task = progress.add_task("", total=None)
+            while not self._done(service, publishing):
+                if await stopped(stop, _REFRESH_SECONDS):
+                    self.summary.interrupted = True
+                    break
+                self._count(service)
+                self.summary.seconds = time.monotonic() - begun
+                progress.update(
+                    task,
+                    total=self._source.size or None,
+                    completed=self._source.consumed,
+                    description=self._speed(),
+                )
+        self._pace.stop()
+        await publishing
+        self.summary.seconds = time.monotonic() - begun
+
+    def _done(self, service: Service, publishing: "asyncio.Task[None]") -> bool:
+        if not publishing.done():
+            return False
+        publishing.result()
+        everything = self._consumed_messages == self._sent_messages
+        return everything and service.notify.notified == service.watch.published
+
+    def _publish(self, settings: Settings) -> None:
+        with Publisher(
+            settings.kafka,
+            settings.topics.flows,
+            admit=self._pace.admit,
+            partition=0,
+            compression=None,
+            api_version=API_VERSION,
+            batch_bytes=BATCH_BYTES,
+        ) as publisher:
+            try:
+                publisher.publish(self._source)
+            except InputError as error:
+                self.summary.failures = str(error).splitlines()
+            published = publisher.finish(complete=True)
+        self._sent_messages = published.messages
+        self.summary.published = published.records
+
+    def _consumed(self, batch: Batch) -> None:
+        self._consumed_messages += len(batch.messages)
+        self._pace.consumed(batch.bytes)
+
+    def _count(self, service: Service) -> None:
+        metrics, summary = service.metrics, self.summary
+        summary.records = int(metrics.value("flowhawk_records_total"))
+        summary.refused = int(metrics.value("flowhawk_refused_total"))
+        summary.late = int(metrics.value("flowhawk_late_total"))
+        summary.hosts = max(summary.hosts, service.watch.pipeline.watch.hosts)
+        service.track()
+
+    def _speed(self) -> str:
+        rate = self.summary.records / max(self.summary.seconds, 1e-3)
+        return f"{self.summary.records:,} records, {rate:,.0f} a second, {self.summary.hosts:,} hosts"
+
+    def _progress(self) -> Progress:
+        return Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=self._messages,
+            transient=True,
+            disable=not self._messages.is_terminal,
+        )
+
+
+def show(summary: Summary, console: Console) -> None:
+    """Print what a run came to."""
+    rows: Iterable[tuple[str, str]] = (
+        ("records", _records(summary)),
+        ("hosts", f"{summary.hosts:,}"),
+        ("findings", _findings(summary.findings)),
+        ("metrics", summary.metrics),
+        ("written to", str(summary.json_lines)),
+    )
+    grid = Grid.grid(padding=(0, 2))
+    for name, value in rows:
+        grid.add_row(Text(name, "dim"), Text(value, overflow="fold"))
+    console.print()
+    if summary.interrupted:
+        console.print("interrupted: what was not read by then is not counted")
+    console.print(grid)
+
+
+def _records(summary: Summary) -> str:
+    rate = summary.records / max(summary.seconds, 1e-3)
+    parts = [f"{summary.records:,} in {summary.seconds:.1f} s, {rate:,.0f} a second"]
+    parts += [f"{summary.refused:,} refused"] if summary.refused else []
+    parts += [f"{summary.late:,} too late"] if summary.late else []
+    return "; ".join(parts)
+
+
+def _findings(findings: Counter[str]) -> str:
+    if not findings:
+        return "none"
+    return f"{findings.total():,}: " + ", ".join(f"{count} {kind}" for kind, count in sorted(findings.items()))
+
+
+def raise_failures(summary: Summary) -> None:
+    """Fail when a source could not be read, now that everything else is done.
+
+    Raises
+    ------
+    streams.errors.InputError
+        When there was one.
+    """
+    if summary.failures:
+        raise InputError("\n".join(summary.failures))
