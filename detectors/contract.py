@@ -181,10 +181,20 @@ class Detector(ABC):
     """Turns statistics into scores, and a score that counts into words.
 
     A detector holds no state. Thresholding, severity, merging and suppression are shared by all.
+
+    Attributes
+    ----------
+    card
+        What people need to know of it.
+    needs
+        The statistics it reads.
+    skipped_checks
+        Names of the checks in `detectors.checks` that it cannot pass, each with the reason.
     """
 
     card: ClassVar[Card]
     needs: ClassVar[tuple[Need, ...]]
+    skipped_checks: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:

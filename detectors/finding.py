@@ -19,7 +19,7 @@ SEVERITIES: Final[Sequence[Severity]] = ("low", "medium", "high", "critical")
 class _Story(BaseModel):
     """What a detection and a finding both tell."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
     kind: str = Field(description="What was found, for example vertical_scan.")
     severity: Severity = Field(description="How much it matters, the same scale for every kind.")
@@ -85,7 +85,7 @@ def finding_id(kind: str, entity: str, counterpart: str | None, anchor: int) -> 
     Examples
     --------
     >>> finding_id("vertical_scan", "/192.0.2.1", "vpc-1/10.0.0.9", 1700000040)
-    'e0f8'
+    'da691f068cd3dd2c88c9d41e'
     """
     text = "\x1f".join((kind, entity, counterpart or "", str(anchor)))
     return blake2b(text.encode(), digest_size=12).hexdigest()

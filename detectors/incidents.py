@@ -44,11 +44,12 @@ class Incidents:
     def apply(self, detections: Iterable[Detection], partials: Iterable[Partial] = ()) -> list[Finding]:
         """Merge detections, in order of their panes, and return the findings that are worth publishing.
 
-        A finding is published when it opens, when its severity rises and whenever its value has doubled.
+        A finding is published when it opens, when its severity rises, whenever its value has doubled, and when it
+        closes because what came next came after the quiet.
         """
         for partial in partials:
             self._partials[partial.name, partial.shard, partial.pane] = partial.value
-        return [finding for each in detections if (finding := self._merge(each)) is not None]
+        return [finding for each in detections for finding in self._merge(each)]
 
     def advance(self, watermark: int) -> list[Finding]:
         """Close the findings that were quiet for long enough before a watermark, epoch seconds."""
@@ -76,20 +77,24 @@ class Incidents:
                 self._published[_key(finding)] = published
             self._partials = {(name, shard, pane): value for name, shard, pane, value in state["partials"]}
 
-    def _merge(self, detection: Detection) -> Finding | None:
+    def _merge(self, detection: Detection) -> list[Finding]:
         key = _key(detection)
         before = self._open.get(key)
         if before is None:
-            finding = _opened(detection)
-        else:
-            finding = _grown(before, detection)
-            self._open[key] = finding
-            rose = SEVERITIES.index(finding.severity) > SEVERITIES.index(before.severity)
-            if not rose and finding.value < self._published[key] * _GROWTH:
-                return None
-            finding = finding.model_copy(update={"updates": finding.updates + 1})
+            return [self._publish(_opened(detection))]
+        # Time may have leapt over the quiet, so that nothing closed the finding before.
+        if before.window_end + QUIET_SECONDS <= detection.pane:
+            return [self._close(key), self._publish(_opened(detection))]
+        finding = _grown(before, detection)
         self._open[key] = finding
-        self._published[key] = finding.value
+        rose = SEVERITIES.index(finding.severity) > SEVERITIES.index(before.severity)
+        if not rose and finding.value < self._published[key] * _GROWTH:
+            return []
+        return [self._publish(finding.model_copy(update={"updates": finding.updates + 1}))]
+
+    def _publish(self, finding: Finding) -> Finding:
+        self._open[_key(finding)] = finding
+        self._published[_key(finding)] = finding.value
         return finding
 
     def _close(self, key: _Key) -> Finding:

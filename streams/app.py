@@ -18,6 +18,11 @@ MAX_FETCH_BYTES: Final = 4 << 20
 """Bytes of one partition in one event at most, besides a message that is larger on its own."""
 
 
+class _DisklessApp(faust.App):
+    def _create_directories(self) -> None:
+        """Make none: nothing is kept on disk."""
+
+
 def build(kafka: KafkaSettings, batched_topics: frozenset[str]) -> faust.App:
     """Make the application.
 
@@ -34,7 +39,7 @@ def build(kafka: KafkaSettings, batched_topics: frozenset[str]) -> faust.App:
         When a file that the settings name cannot be read.
     """
     brokers = [URL(f"kafka://{server}") for server in kafka.bootstrap_servers]
-    app = faust.App(
+    app = _DisklessApp(
         kafka.group_id,
         broker=brokers,
         broker_credentials=_credentials(kafka),

@@ -42,6 +42,7 @@ def main() -> None:
     try:
         status = command.main(prog_name="flowhawk", standalone_mode=False)
     except click.exceptions.Abort:
+        click.echo("flowhawk: interrupted", err=True)
         status = _INTERRUPTED
     except click.ClickException as error:
         error.show()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -13,23 +14,41 @@ from streams.settings import Settings
 from streams.sources.contract import Block, Source
 
 
+BATCH_BYTES: Final = 2 << 20
+"""How much text is decoded at a time: every batch has a cost of its own, and memory holds one."""
+
+
 class _Input:
     """One source on its way through the pipeline."""
 
     def __init__(self, name: str, source: Source) -> None:
         self.name = name
-        self.blocks: Iterator[Block] = source.blocks()
-        self.reached = -1
-        self.read = 0
+        self.failure: InputError | None = None
+        self._blocks = source.blocks()
+        self._read = 0
+
+    def batch(self, now: int) -> tuple[list[Block], Batch]:
+        """Read on for about `BATCH_BYTES`; no blocks when there is nothing more."""
+        blocks: list[Block] = []
+        size = 0
+        try:
+            while size < BATCH_BYTES and (block := next(self._blocks, None)) is not None:
+                blocks.append(block)
+                size += len(block.value)
+        except InputError as error:
+            self.failure = error
+        begin, self._read = self._read, self._read + len(blocks)
+        messages = [Message(block.value, block.headers, now) for block in blocks]
+        return blocks, Batch(self.name, messages, np.arange(begin, self._read), begin, self._read)
 
 
-def detect(sources: Sequence[Source], settings: Settings) -> Iterator[tuple[Outcome, Block | None]]:
+def detect(sources: Sequence[Source], settings: Settings) -> Iterator[tuple[Outcome, list[Block]]]:
     """Run sources through the stages, always reading on in the one whose event time is furthest behind.
 
     Yields
     ------
     tuple
-        What became of each block, and the block; None when a source ended.
+        What became of a batch, and the blocks that it was made of; none when a source ended.
 
     Raises
     ------
@@ -41,29 +60,16 @@ def detect(sources: Sequence[Source], settings: Settings) -> Iterator[tuple[Outc
     for each in inputs:
         pipeline.watermarks.add(each.name)
     now = int(time.time() * 1000)
-    failures: list[InputError] = []
-    while inputs:
-        behind = min(inputs, key=lambda each: each.reached)
-        try:
-            block = next(behind.blocks, None)
-        except InputError as error:
-            failures.append(error)
-            block = None
-        if block is None:
-            inputs.remove(behind)
-            yield pipeline.finish(behind.name), None
-            continue
-        batch = Batch(
-            behind.name,
-            [Message(block.value, block.headers, now)],
-            np.array([behind.read], np.int64),
-            behind.read,
-            behind.read + 1,
-        )
-        behind.read += 1
-        outcome = pipeline.process(batch)
-        behind.reached = max(behind.reached, pipeline.watermarks.reached(behind.name))
-        yield outcome, block
+    under_way = list(inputs)
+    while under_way:
+        behind = min(under_way, key=lambda each: pipeline.watermarks.reached(each.name))
+        blocks, batch = behind.batch(now)
+        if blocks:
+            yield pipeline.process(batch), blocks
+        else:
+            under_way.remove(behind)
+            yield pipeline.finish(behind.name), []
+    failures = [each.failure for each in inputs if each.failure is not None]
     if failures:
         raise InputError("\n".join(str(failure) for failure in failures))
 

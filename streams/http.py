@@ -1,10 +1,11 @@
 """Metrics and health over HTTP, from a thread of their own: a busy pipeline delays no probe."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
@@ -17,10 +18,18 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 
+_POLL_SECONDS: Final = 0.1
+"""How long closing may take to be noticed."""
+
+
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     # A second service on the same port must fail to start, not share it.
     allow_reuse_port = False
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -46,18 +55,25 @@ class HttpEndpoints:
         self._metrics = make_wsgi_app(metrics.registry)
         try:
             self._server = make_server(
-                settings.host, settings.port, self._answer, server_class=_Server, handler_class=_QuietHandler
+                settings.host,
+                settings.port,
+                self._answer,
+                server_class=_Server6 if ":" in settings.host else _Server,
+                handler_class=_QuietHandler,
             )
         except OSError as error:
             raise ServiceError(
                 f"{settings.host}:{settings.port} cannot be listened on for /metrics: {error.strerror}; "
                 "set http.port (FLOWHAWK__HTTP__PORT) to another port, or to 0 for any free one"
             ) from error
-        self.address = f"http://{settings.host}:{self._server.server_port}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.address = f"http://{host}:{self._server.server_port}"
 
     def __enter__(self) -> Self:
         """Begin to serve."""
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="http", daemon=True
+        )
         self._thread.start()
         return self
 

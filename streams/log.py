@@ -33,7 +33,8 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("aiokafka", "faust", "kafka", "mode"):
+    # Faust's services log in the name of the modules that make or extend them.
+    for noisy in ("aiokafka", "faust", "kafka", "mode", "streams.app", "streams.transport"):
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

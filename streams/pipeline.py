@@ -108,7 +108,7 @@ class Pipeline:
         outcome = self._advance(self.watermarks.current)
         statuses = decoded.table.frame["log_status"].value_counts()
         outcome.coverage = {status: count for status, count in statuses.rows() if status != "OK"}
-        outcome.records = len(decoded.table)
+        outcome.records = len(decoded.table) - len(late)
         outcome.refused, outcome.late = decoded.refused, late
         return outcome
 

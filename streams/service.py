@@ -13,6 +13,7 @@ import faust
 
 from streams.agents import NotifyAgent, WatchAgent
 from streams.app import build
+from streams.errors import ServiceError
 from streams.metrics import Metrics
 from streams.pipeline import Batch
 from streams.settings import Settings
@@ -52,6 +53,8 @@ class Service:
         """Say why the service does not work yet; nothing when it does."""
         if not self.app.started:
             return ["the service is starting"]
+        if self.app.should_stop:
+            return ["the service is stopping"]
         assigned = {partition.topic for partition in self.app.consumer.assignment()}
         return [] if self._flows in assigned else [f"no partition of {self._flows} is assigned"]
 
@@ -70,7 +73,15 @@ class Service:
             await sink.close()
 
     def track(self) -> None:
-        """Bring the gauges that are too dear for every batch up to date."""
+        """Bring the gauges that are too dear for every batch up to date, and make sure that all is well.
+
+        Raises
+        ------
+        streams.errors.ServiceError
+            When Faust has given up, for example because Kafka refuses its messages for good.
+        """
+        if self.app.crashed:
+            raise ServiceError(f"the service cannot go on: {self.app.crash_reason!r}; start it again")
         self.metrics.tracked(hosts=self.watch.pipeline.watch.hosts, open_findings=self.watch.pipeline.incidents.open)
 
     def _agent(self, topic: str, name: str, run: Callable[[faust.StreamT[Any]], Awaitable[None]]) -> None:

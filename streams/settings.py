@@ -1,17 +1,21 @@
-"""Every setting there is, read from defaults, a YAML file and the environment, each stronger than the one before.
+"""Every setting there is, read from defaults, a YAML file, the environment and the command line.
+
+Each of these is stronger than the one before.
 
 Each section is declared beside the code that uses it; this module puts them together and says what is wrong.
 """
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from detectors.catalogue import cards
 from streams.errors import SettingsError
@@ -82,7 +86,7 @@ class Settings(BaseSettings):
             for name, number in parameters.items():
                 if name not in known:
                     raise ValueError(f"{kind} has no parameter {name!r}{_nearest(name, known)}")
-                if number < known[name].minimum:
+                if not number >= known[name].minimum:
                     raise ValueError(f"{kind}.{name} is {number:g}, below its minimum {known[name].minimum:g}")
         return value
 
@@ -95,9 +99,25 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over what `load` read from the file."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
+        """Take only what `load` read from everywhere."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+class _Environment(EnvSettingsSource):
+    """Reads lists in the environment as JSON, or as items between commas."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: str) -> Any:
+        del field
+        if not value.lstrip().startswith(("[", "{")):
+            return [item.strip() for item in value.split(",")]
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise SettingsError(
+                f"environment: the value of {field_name} begins like JSON and is none: {error}; "
+                "a list may also be written as items between commas"
+            ) from error
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -108,20 +128,19 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     path
         A YAML file; None for none.
     overrides
-        Sections from the command line, merged over the file.
+        Sections from the command line, merged over the file and the environment.
 
     Raises
     ------
     SettingsError
         When the file cannot be read, a key is unknown or a value makes no sense; one line per mistake.
     """
-    document = _merged(_read(path) if path is not None else {}, overrides or {})
     _refuse_unknown_environment(os.environ)
+    document = _merged(_read(path) if path is not None else {}, _Environment(Settings)())
     try:
-        return Settings(**document)
+        return Settings(**_merged(document, overrides or {}))
     except ValidationError as error:
-        where = str(path) if path is not None else "settings"
-        raise SettingsError("\n".join(f"{where}: {_line(dict(each))}" for each in error.errors())) from error
+        raise SettingsError("\n".join(_line(dict(each), path) for each in error.errors())) from error
 
 
 def keys(
@@ -141,13 +160,19 @@ def _read(path: Path) -> Mapping[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: is not text in UTF-8") from error
+    except yaml.YAMLError as error:
+        # Its own text quotes the line, in which there may be a password.
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        line = f"{path}:{mark.line + 1}" if mark is not None else f"{path}"
+        raise SettingsError(f"{line}: is not YAML: {problem or type(error).__name__}") from error
     if document is None:
         return {}
     if not isinstance(document, dict):
         raise SettingsError(f"{path}: holds {type(document).__name__} where sections are expected, such as 'kafka:'")
-    return document
+    # A section all of whose keys are commented out is empty.
+    return {str(key): value for key, value in document.items() if value is not None}
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,20 +193,30 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
             raise SettingsError(f"environment variable {name} is no setting{_nearest(upper, known)}")
 
 
-def _line(error: Mapping[str, Any]) -> str:
+def _line(error: Mapping[str, Any], path: Path | None) -> str:
     location = tuple(str(part) for part in error["loc"])
     key = ".".join(location)
+    variable = PREFIX + key.upper().replace(".", DELIMITER)
+    from_environment = variable in {name.upper() for name in os.environ}
+    where = f"environment variable {variable}" if from_environment else str(path or "settings")
     if error["type"] == "extra_forbidden":
-        siblings = _siblings(location[:-1])
-        return f"{key} is no setting{_nearest(location[-1], siblings)}"
+        return f"{where}: {key} is no setting{_nearest(location[-1], _siblings(location[:-1]))}"
     message = str(error["msg"]).removeprefix("Value error, ")
-    return f"{key}: {message[0].lower()}{message[1:]}" if key else message
+    if message[1:2].islower():
+        message = message[0].lower() + message[1:]
+    return f"{where}: {key}: {message}"
 
 
 def _siblings(section: tuple[str, ...]) -> list[str]:
-    prefix = "".join(f"{part}." for part in section)
-    inside = [key[len(prefix) :] for key, _, _ in keys() if key.startswith(prefix)]
-    return sorted({key.split(".")[0] for key in inside})
+    """Name the keys that a section may have; a number is the place of a section in a list."""
+    model: Any = Settings
+    for part in section:
+        if part.isdecimal():
+            continue
+        annotation = model.model_fields[part].annotation
+        inside = [each for each in (annotation, *get_args(annotation)) if hasattr(each, "model_fields")]
+        model = inside[0]
+    return sorted(model.model_fields)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

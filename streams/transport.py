@@ -11,13 +11,14 @@ grow with the load, and memory stays flat. This first implementation bounds an e
 """
 
 import asyncio
-from collections import Counter
+import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, cast
+from weakref import ref
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, AppT, Message
+from faust.types import TP, AppT, ConsumerMessage
 from yarl import URL
 
 _EVENTS: Final = 2
@@ -26,8 +27,14 @@ _EVENTS: Final = 2
 _POLL_SECONDS: Final = 0.001
 
 
+_LOGGER: Final = logging.getLogger("faust.transport.batching")
+"""Below Faust's own, so that whoever quiets Faust quiets this too."""
+
+
 class BatchingThread(driver.AIOKafkaConsumerThread):
     """Fetches in its own thread, and binds what belongs together."""
+
+    logger = _LOGGER
 
     @property
     def _batching(self) -> "BatchingTransport":
@@ -61,8 +68,7 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
 
     def _ready(self, partitions: set[TP]) -> set[TP]:
         under_way = cast("BatchingConsumer", self.consumer).under_way
-        topics = self._batching.topics
-        return {each for each in partitions if each.topic not in topics or under_way[each] < _EVENTS}
+        return {each for each in partitions if under_way(each) < _EVENTS}
 
 
 def _bound(records: list[ConsumerRecord[Any, Any]]) -> ConsumerRecord[Any, Any]:
@@ -85,33 +91,37 @@ def _bound(records: list[ConsumerRecord[Any, Any]]) -> ConsumerRecord[Any, Any]:
 class BatchingConsumer(driver.Consumer):
     """Keeps the offsets of batched topics: their events come in order, so the newest acknowledged one counts."""
 
+    logger = _LOGGER
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.under_way: Counter[TP] = Counter()
+        # Weak: what a rebalance throws away on its way to the agent is never acknowledged. The tuples are replaced,
+        # not changed, since the fetching thread reads them.
+        self._fetched: dict[TP, tuple[ref[ConsumerMessage], ...]] = {}
         super().__init__(*arguments, **options)
 
     @property
     def _topics(self) -> frozenset[str]:
         return cast("BatchingTransport", self.transport).topics
 
-    def track_message(self, message: Message) -> None:
-        """Count an event that goes to its agent."""
-        self.under_way[message.tp] += 1
-        super().track_message(message)
-
-    def ack(self, message: Message) -> bool:
-        """Count an event that its agent is done with."""
-        if not message.acked:
-            self.under_way[message.tp] -= 1
-        return super().ack(message)
+    def under_way(self, partition: TP) -> int:
+        """Count the events of a batched partition that were fetched and are not acknowledged yet."""
+        # Faust's compiled streams acknowledge messages by themselves, without a call that could be overridden.
+        return sum(_is_under_way(each) for each in self._fetched.get(partition, ()))
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget the events of partitions that others take over."""
         await super().on_partitions_revoked(revoked)
         for partition in revoked:
-            del self.under_way[partition]
+            self._fetched.pop(partition, None)
 
     def _new_consumer_thread(self) -> BatchingThread:
         return BatchingThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _to_message(self, tp: TP, record: "ConsumerRecord[Any, Any]") -> ConsumerMessage:
+        message: ConsumerMessage = super()._to_message(tp, record)
+        if tp.topic in self._topics:
+            self._fetched[tp] = (*filter(_is_under_way, self._fetched.get(tp, ())), ref(message))
+        return message
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if tp.topic not in self._topics:
@@ -127,6 +137,11 @@ class BatchingConsumer(driver.Consumer):
         acknowledged.clear()
         self._acked_index[tp].clear()
         return int(newest) + 1
+
+
+def _is_under_way(message: "ref[ConsumerMessage]") -> bool:
+    found = message()
+    return found is not None and not found.acked
 
 
 class BatchingTransport(driver.Transport):

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table as Grid
 from rich.text import Text
 
 from detectors.finding import Finding
@@ -34,6 +35,8 @@ FETCH_WAIT_MS: Final = 5
 
 _REFRESH_SECONDS: Final = 0.1
 _STAY_SECONDS: Final = 1.0
+_GIVE_UP_SECONDS: Final = 2.0
+"""How long a publisher that was told to stop may go on; a read of a pipe may never return."""
 
 
 @dataclass
@@ -153,7 +156,7 @@ class Up:
 
     async def _until_done(self, service: Service, settings: Settings, stop: asyncio.Event) -> None:
         begun = time.monotonic()
-        publishing = asyncio.create_task(asyncio.to_thread(self._publish, settings))
+        publishing = self._publishing(settings)
         with self._progress() as progress:
             task = progress.add_task("", total=None)
             while not self._done(service, publishing):
@@ -169,10 +172,27 @@ class Up:
                     description=self._speed(),
                 )
         self._pace.stop()
-        await publishing
+        await asyncio.wait([publishing], timeout=_GIVE_UP_SECONDS)
+        if publishing.done():
+            publishing.result()
         self.summary.seconds = time.monotonic() - begun
 
-    def _done(self, service: Service, publishing: "asyncio.Task[None]") -> bool:
+    def _publishing(self, settings: Settings) -> "asyncio.Future[None]":
+        """Publish in a thread that ends with the process, whatever it waits for."""
+        published: Future[None] = Future()
+
+        def publish() -> None:
+            try:
+                self._publish(settings)
+            except Exception as error:  # noqa: BLE001 - raised again where the outcome is awaited
+                published.set_exception(error)
+            else:
+                published.set_result(None)
+
+        threading.Thread(target=publish, name="publish", daemon=True).start()
+        return asyncio.wrap_future(published)
+
+    def _done(self, service: Service, publishing: "asyncio.Future[None]") -> bool:
         if not publishing.done():
             return False
         publishing.result()
@@ -234,13 +254,11 @@ def show(summary: Summary, console: Console) -> None:
         ("metrics", summary.metrics),
         ("written to", str(summary.json_lines)),
     )
-    grid = Grid.grid(padding=(0, 2))
-    for name, value in rows:
-        grid.add_row(Text(name, "dim"), Text(value, overflow="fold"))
     console.print()
     if summary.interrupted:
         console.print("interrupted: what was not read by then is not counted")
-    console.print(grid)
+    for name, value in rows:
+        console.print(Text.assemble((name.ljust(12), "dim"), value), soft_wrap=True)
 
 
 def _records(summary: Summary) -> str:

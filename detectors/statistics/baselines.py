@@ -10,7 +10,7 @@ import polars as pl
 from detectors.statistics.contacts import PANE_SECONDS
 
 HISTORY_PANES: Final = 60
-"""How many closed panes are remembered."""
+"""How far back panes are remembered."""
 
 _NORMAL: Final = 1.4826
 """Makes the median absolute deviation of a normal distribution its standard deviation."""
@@ -37,16 +37,15 @@ def baseline(history: Mapping[int, pl.DataFrame], column: str, keys: pl.Series, 
     pl.DataFrame
         `median`, `spread` and `windows`, shape (n, 3), in the order of `keys`.
     """
-    past = [each for each in history if each <= pane - panes * PANE_SECONDS]
+    # How much history is kept depends on how panes were closed; what is usual must not.
+    past = [each for each in history if panes <= (pane - each) // PANE_SECONDS <= HISTORY_PANES]
     width = (pane - min(past)) // PANE_SECONDS - panes + 1 if past else 0
-    width = min(width, HISTORY_PANES)
-    values = np.zeros((len(keys), max(width, 0)))
+    values = np.zeros((len(keys), width))
     order = keys.to_frame("key").with_row_index("row")
     for each in past:
         place = width - 1 - ((pane - each) // PANE_SECONDS - panes)
-        if place >= 0:
-            found = order.join(history[each], on="key", how="inner")
-            values[found["row"].to_numpy(), place] = found[column].to_numpy()
+        found = order.join(history[each], on="key", how="inner")
+        values[found["row"].to_numpy(), place] = found[column].to_numpy()
     windows = _windows(values, panes)
     count = windows.shape[1]
     if count == 0:

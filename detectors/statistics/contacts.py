@@ -42,8 +42,8 @@ CONTACTS: Final = pl.Schema(
 """One row per pane and contact.
 
 `source_key` opened the conversation with `port` of `target_key`. `requests` and `answers` count records in the
-two directions, an answer that only resets does not count; `rejected` counts requests that were refused, and
-`lasting` says that some request had more than two packets or went beyond the opening flags.
+two directions, those that only reset do not count; `rejected` counts requests that were refused, and `lasting`
+says that some request had more than two packets or went beyond the opening flags.
 """
 
 
@@ -80,6 +80,7 @@ def fold(flows: pl.DataFrame) -> pl.DataFrame:
         Columns of `CONTACTS`, in no particular order.
     """
     answer = pl.col("answering")
+    refused = pl.col("action") == "REJECT"
     flags = pl.col("tcp_flags").fill_null(0)
     resets_only = (flags & _RST != 0) & (flags & (_FIN | _SYN) == 0)
     weight = pl.col("weight").cast(pl.Int64)
@@ -94,12 +95,12 @@ def fold(flows: pl.DataFrame) -> pl.DataFrame:
             protocol="protocol",
             source_internal=pl.when(answer).then("destination_internal").otherwise("source_internal"),
             target_internal=pl.when(answer).then("source_internal").otherwise("destination_internal"),
-            requests=pl.when(~answer).then(weight).otherwise(0),
-            rejected=pl.when(~answer & (pl.col("action") == "REJECT")).then(weight).otherwise(0),
-            answers=pl.when(answer & ~resets_only & (pl.col("action") == "ACCEPT")).then(weight).otherwise(0),
+            requests=pl.when(~answer & ~resets_only).then(weight).otherwise(0),
+            rejected=pl.when(~answer & ~resets_only & refused).then(weight).otherwise(0),
+            answers=pl.when(answer & ~resets_only & ~refused).then(weight).otherwise(0),
             lasting=~answer & ((pl.col("packets") > 2 * weight) | (flags & (_FIN | _ACK) != 0)),
-            request_bytes=pl.when(~answer & (pl.col("action") == "ACCEPT")).then(pl.col("bytes") * weight).otherwise(0),
-            answer_bytes=pl.when(answer & (pl.col("action") == "ACCEPT")).then(pl.col("bytes") * weight).otherwise(0),
+            request_bytes=pl.when(~answer & ~refused).then(pl.col("bytes") * weight).otherwise(0),
+            answer_bytes=pl.when(answer & ~refused).then(pl.col("bytes") * weight).otherwise(0),
             first_seen="start",
             last_seen="end",
         )

@@ -8,7 +8,10 @@ import click
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), metavar="[FILE]", required=False)
 def command(path: Path | None) -> None:
-    """Check a settings FILE together with the environment, and say what is set."""
+    """Check settings.
+
+    Reads a FILE together with the environment, and says what differs from the defaults.
+    """
     from streams.settings import keys, load
 
     settings = load(path)

@@ -58,7 +58,10 @@ def ask(host: str, port: int, timeout: float) -> None:
     help="How long to wait for the answer, in seconds.",
 )
 def command(config: Path | None, timeout: float) -> None:
-    """Say whether the service on this machine is ready: exit 0 when it is, 1 when not."""
+    """Say whether the service is ready.
+
+    Exit status 0 when it is, 1 when it is not, or does not answer.
+    """
     from streams.settings import load
 
     http = load(config).http

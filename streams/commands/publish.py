@@ -8,6 +8,7 @@ import click
 if TYPE_CHECKING:
     from streams.kafka_settings import Topic
     from streams.publish import Publisher
+    from streams.records import RecordSettings
 
 _INTERRUPTED = 130
 
@@ -30,9 +31,10 @@ _INTERRUPTED = 130
 def command(
     context: click.Context, places: tuple[str, ...], config: Path | None, complete: bool, records_per_message: int
 ) -> None:
-    """Publish flow log files, plain or gzip, to the flows topic, one after the other.
+    """Publish flow logs to Kafka.
 
-    A SOURCE is a file; - is standard input. Prints what was published to standard error.
+    A SOURCE is a file, plain or gzip; - is standard input. Several of them go out in the order of their event time,
+    so that none makes the others late. Prints what was published to standard error.
     """
     import logging
     import signal
@@ -50,7 +52,7 @@ def command(
     with Publisher(settings.kafka, topic, records_per_message=records_per_message) as publisher:
         begin = time.monotonic()
         try:
-            unreadable = _publish_all(publisher, places)
+            unreadable = _publish_all(publisher, places, settings.records)
             publisher.finish(complete=complete and not unreadable)
         except KeyboardInterrupt:
             publisher.finish()
@@ -62,18 +64,25 @@ def command(
     context.exit(1 if unreadable else 0)
 
 
-def _publish_all(publisher: "Publisher", places: tuple[str, ...]) -> int:
-    """Publish one source after the other and return how many could not be read to their end."""
+def _publish_all(publisher: "Publisher", places: tuple[str, ...], records: "RecordSettings") -> bool:
+    """Publish the sources, name those that cannot be read to their end, and say whether there were any."""
     from streams.errors import InputError
-    from streams.sources import source_at
+    from streams.sources import Source, source_at
+    from streams.sources.merged import MergedSource
 
-    unreadable = 0
+    sources: list[Source] = []
+    unreadable = False
     for place in places:
         try:
-            publisher.publish(source_at(place))
+            sources.append(source_at(place))
         except InputError as error:
             click.echo(error, err=True)
-            unreadable += 1
+            unreadable = True
+    try:
+        publisher.publish(MergedSource(sources, records))
+    except InputError as error:
+        click.echo(error, err=True)
+        unreadable = True
     return unreadable
 
 

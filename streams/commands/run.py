@@ -8,7 +8,10 @@ import click
 @click.command()
 @click.option("--config", type=click.Path(path_type=Path), help="Settings to read; else defaults and the environment.")
 def command(config: Path | None) -> None:
-    """Read flows from Kafka, look for attacks, and publish findings, until told to stop."""
+    """Run the service against Kafka.
+
+    Reads flows, looks for attacks and publishes findings, until told to stop.
+    """
     import asyncio
 
     from streams.log import configure

@@ -29,10 +29,10 @@ def command(
     findings: Path,
     stay: bool,
 ) -> None:
-    """Run everything on FILEs, or on an hour of generated traffic with attacks in it.
+    """Run everything in one process.
 
-    Needs neither Kafka nor Docker: an embedded broker, the service and the publisher share this process. Findings
-    are printed as they are raised.
+    Runs on FILEs, or on an hour of generated traffic with attacks in it. Needs neither Kafka nor Docker: an
+    embedded broker, the service and the publisher share this process. Findings are printed as they are raised.
     """
     import asyncio
 

@@ -36,9 +36,13 @@ class Terminal(Sink):
         self._printed: set[str] = set()
 
     async def deliver(self, findings: Sequence[Finding]) -> Delivery:
-        """Print the findings not printed before."""
-        for finding in findings:
-            if finding.id not in self._printed and finding.status == "open":
-                self._printed.add(finding.id)
-                self._console.print(line(finding), soft_wrap=True)
+        """Print the findings not printed before; hopeless once nobody reads them any more."""
+        try:
+            for finding in findings:
+                if finding.id not in self._printed and finding.status == "open":
+                    self._printed.add(finding.id)
+                    self._console.print(line(finding), soft_wrap=True)
+        except (OSError, SystemExit):
+            # Rich would end the program when the reader of a pipe leaves; the other sinks are still there.
+            return Delivery.HOPELESS
         return Delivery.DELIVERED

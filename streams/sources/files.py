@@ -15,6 +15,9 @@ from streams.sources.contract import Block, Source
 
 BLOCK_BYTES: Final = 128 * 1024
 
+LINE_BYTES: Final = 1 << 20
+"""Longer lines are none of a flow log; the longest real ones have a few hundred bytes."""
+
 
 class _Counted(io.RawIOBase):
     """Counts the stored bytes of a file as they are read."""
@@ -80,6 +83,8 @@ class FileSource(Source):
             headers: dict[str, bytes] = {}
             rest, position, line = b"", 0, 1
             while data := self._read(text):
+                if len(rest) + len(data.partition(b"\n")[0]) > LINE_BYTES:
+                    raise InputError(f"{self.path}:{line}: is longer than {LINE_BYTES >> 20} MiB; is this a flow log?")
                 whole, newline, behind = data.rpartition(b"\n")
                 if not newline:
                     rest += data

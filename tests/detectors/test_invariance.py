@@ -1,0 +1,141 @@
+"""Detections follow from the records alone: not from batches, order of arrival, sources, restarts or replays."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors.examples import START, records
+from detectors.finding import Finding
+from detectors.incidents import Incidents
+from detectors.span import Position, Span
+from detectors.table import Table
+from detectors.watch import END_OF_TIME, Partial, Watch
+from tests.detectors import strategies
+from tests.detectors.records import Row, attempt, watching
+
+# So low that a handful of records makes every detector speak.
+PARAMETERS = {
+    "vertical_scan": {"ports": 2},
+    "horizontal_scan": {"targets": 2},
+    "exfiltration_burst": {"floor_bytes": 50, "asymmetry": 0, "cold_factor": 1, "deviations": 0},
+    "rejected_spike": {"floor_records": 1, "deviations": 0, "scan_ports": 3},
+}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How records arrive: in which order and batches, from where, and what happens in between."""
+
+    order: list[int]
+    cuts: list[int]
+    sources: list[int]
+    restarts: list[bool]
+    replays: list[int]
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[list[Row], Delivery]:
+    panes = draw(st.sampled_from([2, 8, 90]))
+    rows: list[Row] = [*draw(strategies.rows(panes=panes)), *draw(_attempts(panes))]
+    batches = draw(st.integers(1, 6))
+    return rows, Delivery(
+        order=draw(st.permutations(range(len(rows)))),
+        cuts=sorted(draw(st.lists(st.integers(0, len(rows)), min_size=batches - 1, max_size=batches - 1))),
+        sources=draw(st.lists(st.integers(0, 1), min_size=batches, max_size=batches)),
+        restarts=draw(st.lists(st.booleans(), min_size=batches, max_size=batches)),
+        replays=draw(st.lists(st.integers(0, 3), min_size=batches, max_size=batches)),
+    )
+
+
+def _attempts(panes: int) -> st.SearchStrategy[list[Row]]:
+    """Lone SYNs of two hosts, as random traffic seldom holds enough of."""
+    one = st.builds(
+        attempt,
+        st.sampled_from(["10.0.0.1", "198.51.100.1"]),
+        st.sampled_from(strategies.HOSTS),
+        st.sampled_from([22, 8080]),
+        end=st.integers(START, START + 60 * panes - 1),
+        action=st.sampled_from(["ACCEPT", "REJECT"]),
+    )
+    return st.lists(one, max_size=15)
+
+
+class Everything:
+    """All that comes out of a watch and its incidents."""
+
+    def __init__(self) -> None:
+        self.watch = watching(PARAMETERS)
+        self.incidents = Incidents()
+        self.detections: list[dict[str, Any]] = []
+        self.partials: list[Partial] = []
+        self.states: dict[str, list[Finding]] = {}
+
+    def advance(self, watermark: int) -> None:
+        found = self.watch.advance(watermark)
+        self.detections += [detection.model_dump() for detection in found.detections]
+        self.partials += found.partials
+        published = self.incidents.apply(found.detections, found.partials) + self.incidents.advance(watermark)
+        for finding in published:
+            self.states.setdefault(finding.id, []).append(finding)
+
+    def restart(self) -> None:
+        watch, incidents = watching(PARAMETERS), Incidents()
+        watch.restore(self.watch.changes())
+        incidents.restore(self.incidents.changes())
+        self.watch, self.incidents = watch, incidents
+
+
+def at_once(table: Table) -> Everything:
+    everything = Everything()
+    everything.watch.apply(table, Span("a", Position(0), Position(1)))
+    everything.advance(END_OF_TIME)
+    return everything
+
+
+def delivered(table: Table, delivery: Delivery) -> Everything:
+    """Apply records as they are delivered, each batch a range of its source, and close what can be closed."""
+    everything = Everything()
+    frame = table.frame[delivery.order]
+    edges = [0, *delivery.cuts, len(frame)]
+    read: dict[int, list[Table]] = {0: [], 1: []}
+    for number, source in enumerate(delivery.sources):
+        messages = read[source]
+        messages.append(Table(frame[edges[number] : edges[number + 1]]))
+        # What was read before is delivered once more, in one range with what is new.
+        begin = max(len(messages) - 1 - delivery.replays[number], 0)
+        assert len(apply(everything.watch, source, messages, begin)) == 0
+        rest = frame["end"][edges[number + 1] :]
+        everything.advance(min(rest) if len(rest) else END_OF_TIME)
+        if delivery.restarts[number]:
+            everything.restart()
+    return everything
+
+
+def apply(watch: Watch, source: int, messages: list[Table], begin: int) -> Table:
+    again = messages[begin:]
+    starts = np.cumsum([0, *(len(each) for each in again[:-1])])
+    offsets = np.arange(begin, len(messages))
+    span = Span(f"flows/{source}", Position(begin), Position(len(messages)), offsets, starts)
+    return watch.apply(Table.concatenated(again), span)
+
+
+@settings(max_examples=40, deadline=None)
+@given(deliveries())
+def test_what_is_found_follows_from_the_records_alone(drawn: tuple[list[Row], Delivery]) -> None:
+    rows, delivery = drawn
+    table = records(rows)
+    expected, found = at_once(table), delivered(table, delivery)
+    assert found.detections == expected.detections
+    assert found.partials == expected.partials
+    assert found.states == expected.states
+
+
+def test_the_records_of_this_test_make_every_detector_speak() -> None:
+    rows = [attempt("198.51.100.1", "10.0.0.1", port, action="REJECT") for port in (22, 80)]
+    rows += [attempt("10.0.0.2", f"10.0.0.{host}", 22) for host in (3, 4)]
+    rows.append(attempt("10.0.0.2", "203.0.113.2", 443, tcp_flags=3))
+    kinds = {detection["kind"] for detection in at_once(records(rows)).detections}
+    assert kinds == set(PARAMETERS)

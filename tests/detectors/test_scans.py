@@ -1,0 +1,153 @@
+from typing import Any
+
+import pytest
+
+from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt, exchange, found
+
+TARGETS = [f"10.0.1.{number}" for number in range(1, 101)]
+
+
+def ports(number: int, source: str = OUTSIDE, **said: Any) -> list[Row]:
+    return [attempt(source, INSIDE, 1000 + port, **said) for port in range(number)]
+
+
+def reset(source: str, source_port: int, destination: str, destination_port: int, flags: int = 20) -> Row:
+    row = attempt(source, destination, destination_port, source_port=source_port)
+    return {**row, "tcp_flags": flags}
+
+
+@pytest.mark.parametrize("said", [{}, {"action": "REJECT"}, {"tcp_flags": 6, "packets": 2}, {"protocol": 17}])
+def test_fifteen_failed_ports_are_a_vertical_scan_and_fourteen_are_not(said: dict[str, Any]) -> None:
+    (scan,) = found("vertical_scan", ports(15, **said))
+    assert (scan.source, scan.target, scan.value) == (OUTSIDE, INSIDE, 15)
+    assert found("vertical_scan", ports(14, **said)) == []
+
+
+def test_twenty_five_failed_targets_are_a_horizontal_scan_and_twenty_four_are_not() -> None:
+    sweep = [attempt(OUTSIDE, each, 445) for each in TARGETS]
+    (scan,) = found("horizontal_scan", sweep[:25])
+    assert (scan.source, scan.target, scan.ports, scan.value) == (OUTSIDE, None, (445,), 25)
+    assert found("horizontal_scan", sweep[:24]) == []
+
+
+def test_trying_the_same_port_again_does_not_count() -> None:
+    rows = [attempt(OUTSIDE, INSIDE, 22, source_port=40_000 + number) for number in range(100)]
+    assert found("vertical_scan", rows) == []
+    assert found("horizontal_scan", rows) == []
+
+
+def test_a_scan_over_five_minutes_is_seen_and_one_over_six_is_not() -> None:
+    five = [attempt(OUTSIDE, INSIDE, port, end=at(port // 3)) for port in range(15)]
+    six = [attempt(OUTSIDE, INSIDE, port, end=at(port * 6 // 15)) for port in range(15)]
+    assert len(found("vertical_scan", five)) == 1
+    assert found("vertical_scan", six) == []
+
+
+@pytest.mark.parametrize("said", [{}, {"action": "REJECT"}])
+def test_a_scan_over_ipv6_is_seen(said: dict[str, Any]) -> None:
+    rows = [attempt("2001:db8::7", "fd00::9", port, **said) for port in range(15)]
+    assert [scan.target for scan in found("vertical_scan", rows)] == ["fd00::9"]
+
+
+def test_a_ping_sweep_is_a_horizontal_scan_and_a_round_of_answered_pings_is_not() -> None:
+    ping = {"protocol": 1, "source_port": 0, "tcp_flags": None}
+    there = [attempt("10.0.0.6", each, 0, **ping) for each in TARGETS]
+    back = [attempt(each, "10.0.0.6", 0, **ping) for each in TARGETS]
+    (sweep,) = found("horizontal_scan", there)
+    assert (sweep.ports, sweep.protocol) == ((), 1)
+    assert "tried protocol 1 of 100 hosts" in sweep.summary
+    assert found("horizontal_scan", [*there, *back]) == []
+
+
+def test_scans_from_inside_matter_more() -> None:
+    outside, inside = (found("vertical_scan", ports(20, source))[0] for source in (OUTSIDE, "10.0.0.6"))
+    assert (outside.severity, outside.direction) == ("medium", "inbound")
+    assert (inside.severity, inside.direction) == ("high", "internal")
+
+
+def test_what_was_answered_is_no_scan() -> None:
+    rows = [row for port in range(1000, 1100) for row in exchange(OUTSIDE, INSIDE, port)]
+    rows += [row for each in TARGETS for row in exchange(OUTSIDE, each, 443)]
+    assert found("vertical_scan", rows) == []
+    assert found("horizontal_scan", rows) == []
+
+
+def test_the_answered_ports_of_a_scan_do_not_count() -> None:
+    answered = [row for port in range(2000, 2100) for row in exchange(OUTSIDE, INSIDE, port)]
+    (scan,) = found("vertical_scan", [*ports(20), *answered])
+    assert (scan.value, scan.evidence["tried_ports"]) == (20, 120)
+
+
+def test_ports_that_were_closed_with_a_reset_are_a_scan() -> None:
+    closed = [reset(INSIDE, 1000 + port, OUTSIDE, 40_000) for port in range(20)]
+    (scan,) = found("vertical_scan", [*ports(20), *closed])
+    assert (scan.source, scan.value) == (OUTSIDE, 20)
+
+
+def test_a_target_that_closes_high_ports_with_resets_does_not_scan() -> None:
+    tried = [attempt(OUTSIDE, INSIDE, 50_000 + n, source_port=40_000 + n) for n in range(100)]
+    closed = [reset(INSIDE, 50_000 + n, OUTSIDE, 40_000 + n) for n in range(100)]
+    assert {scan.source for scan in found("vertical_scan", [*tried, *closed])} == {OUTSIDE}
+
+
+@pytest.mark.parametrize("flags", [4, 18, 20])
+@pytest.mark.parametrize("action", ["ACCEPT", "REJECT"])
+@pytest.mark.parametrize("victims_port", [80, 25_565, 50_000])
+def test_backscatter_of_a_flooded_victim_is_no_scan(flags: int, action: str, victims_port: int) -> None:
+    hosts = [*TARGETS, *[INSIDE] * 7]
+    spoofed = [
+        {**reset(OUTSIDE, victims_port, each, 1024 + 600 * number, flags), "action": action}
+        for number, each in enumerate(hosts)
+    ]
+    one_port = [{**reset(OUTSIDE, victims_port, each, 60_000, flags), "action": action} for each in TARGETS]
+    for kind in ("vertical_scan", "horizontal_scan"):
+        assert found(kind, spoofed, ports=3, targets=3) == []
+        assert found(kind, one_port, ports=3, targets=3) == []
+
+
+def test_a_busy_client_of_many_servers_is_no_scan() -> None:
+    rows = [
+        row
+        for number in range(300)
+        for row in exchange("10.0.0.6", f"203.0.113.{number % 250}", 443, client_port=32_768 + number)
+    ]
+    assert found("horizontal_scan", rows) == []
+    assert found("vertical_scan", rows) == []
+
+
+def test_a_server_of_many_clients_scans_none_of_them() -> None:
+    """Only its own answers are known, as where the records of one direction are missing."""
+    answers = [
+        exchange(f"203.0.113.{number % 250}", INSIDE, client_port=1024 + number * 50)[1] for number in range(900)
+    ]
+    unflagged = [{**answer, "tcp_flags": 0, "packets": 1} for answer in answers]
+    for kind in ("vertical_scan", "horizontal_scan"):
+        assert found(kind, answers) == []
+        assert found(kind, unflagged) == []
+
+
+def test_connections_that_last_without_a_known_answer_are_no_scan() -> None:
+    rows = [attempt("10.0.0.6", each, 8125, packets=500, protocol=17, tcp_flags=0) for each in TARGETS]
+    assert found("horizontal_scan", rows) == []
+
+
+def test_two_scanners_are_two_detections() -> None:
+    rows = [*ports(20, "198.51.100.7"), *ports(30, "198.51.100.8")]
+    assert [scan.value for scan in found("vertical_scan", rows)] == [20, 30]
+
+
+def test_the_evidence_says_what_was_tried_and_refused() -> None:
+    (scan,) = found("vertical_scan", [*ports(20), *ports(16, action="REJECT")])
+    assert scan.evidence == {
+        "failed_ports": 20,
+        "tried_ports": 20,
+        "rejected_records": 16,
+        "example_ports": list(range(1000, 1010)),
+        "protocols": [6],
+    }
+    (sweep,) = found("horizontal_scan", [attempt(OUTSIDE, each, 445) for each in TARGETS])
+    assert sweep.evidence["failed_targets"] == sweep.evidence["tried_targets"] == 100
+    examples = sweep.evidence["example_targets"]
+    assert isinstance(examples, list)
+    assert len(examples) == 10
+    assert set(examples) < set(TARGETS)

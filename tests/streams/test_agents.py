@@ -1,0 +1,88 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+import structlog
+from aiokafka import ConsumerRecord
+
+import streams.agents
+from detectors.finding import Finding
+from streams.agents import NotifyAgent, WatchAgent, _findings
+from streams.app import build
+from streams.kafka_settings import KafkaSettings
+from streams.metrics import Metrics
+from streams.settings import Settings
+from streams.sinks import Delivery, Sink
+from tests.streams.found import findings
+
+
+class Slow(Sink):
+    """Answers as it was told, then takes everything."""
+
+    name = "slow"
+
+    def __init__(self, *answers: Delivery) -> None:
+        self._answers = list(answers)
+        self.offered: list[Sequence[Finding]] = []
+
+    async def deliver(self, findings: Sequence[Finding]) -> Delivery:
+        self.offered.append(findings)
+        return self._answers.pop(0) if self._answers else Delivery.DELIVERED
+
+
+def record(value: bytes | None, offset: int = 0) -> "ConsumerRecord[bytes, bytes]":
+    return ConsumerRecord("findings", 0, offset, 1_767_603_600_000, 0, b"key", value, None, 3, -1, (("a", b"b"),))
+
+
+def log_of(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(streams.agents, "_RETRY_SECONDS", 0.01)
+    with structlog.testing.capture_logs() as captured:
+        asyncio.run(NotifyAgent([sink])._deliver(sink, findings()))
+    return [entry["event"] for entry in captured]
+
+
+def test_a_sink_that_asks_for_it_is_offered_the_same_findings_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Slow(Delivery.RETRY, Delivery.RETRY)
+    assert log_of(sink, monkeypatch) == ["a sink does not take findings, trying again"] * 2
+    assert sink.offered == [findings()] * 3
+
+
+def test_a_sink_that_refuses_for_good_is_let_go_on_with_a_word_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Slow(Delivery.HOPELESS)
+    assert log_of(sink, monkeypatch) == ["a sink refused findings for good"]
+    assert len(sink.offered) == 1
+
+
+def test_messages_that_are_no_findings_are_named_and_passed_over() -> None:
+    good = findings()[0]
+    newer = good.model_dump_json().replace('"schema_version":1', '"schema_version":2,"new_field":1')
+    values = [b"{}", good.model_dump_json().encode(), None, b"", b"\xff", newer.encode()]
+    records = [record(value, offset) for offset, value in enumerate(values)]
+    with structlog.testing.capture_logs() as captured:
+        assert list(_findings(records)) == [good]
+    assert [entry["where"] for entry in captured] == [f"findings/0 at {offset}" for offset in (0, 4, 5)]
+
+
+class TestBatches:
+    @pytest.fixture
+    def agent(self) -> WatchAgent:
+        app = build(KafkaSettings(), frozenset())
+        return WatchAgent(app, Settings(), Metrics(), lambda _: None)
+
+    def test_name_their_partition_and_their_range(self, agent: WatchAgent) -> None:
+        batch = agent._batch([record(b"one", 7), record(None, 8)])
+        assert batch.source == "findings/0"
+        assert (batch.begin, batch.end, batch.offsets.tolist()) == (7, 9, [7, 8])
+        assert [message.value for message in batch.messages] == [b"one", b""]
+        assert batch.messages[0].headers == {"a": b"b"}
+        assert batch.messages[0].timestamp == 1_767_603_600_000
+
+    def test_cover_what_compaction_left_out(self, agent: WatchAgent) -> None:
+        agent._batch([record(b"", 7)])
+        assert agent._batch([record(b"", 20), record(b"", 30)]).begin == 8
+        assert agent._batch([record(b"", 31)]).begin == 31
+
+    def test_that_are_read_again_begin_where_they_begin(self, agent: WatchAgent) -> None:
+        agent._batch([record(b"", 7), record(b"", 8)])
+        again = agent._batch([record(b"", 5), record(b"", 9)])
+        assert (again.begin, again.end) == (5, 10)

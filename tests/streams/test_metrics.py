@@ -1,0 +1,104 @@
+import re
+
+import pytest
+from prometheus_client import generate_latest
+
+from detectors.catalogue import catalogue
+from detectors.finding import SEVERITIES
+from streams.metrics import DECLARED, Metrics, names
+from streams.pipeline import Outcome
+from tests.streams.flow_lines import NINE, flow, scan
+from tests.streams.found import process
+from tests.streams.programs import check_metrics, samples
+
+LIBRARY = ("process_", "python_")
+
+
+def page(metrics: Metrics) -> str:
+    return generate_latest(metrics.registry).decode()
+
+
+def own_samples(metrics: Metrics) -> dict[str, float]:
+    found = samples(page(metrics))
+    return {name: value for name, value in found.items() if not name.startswith(LIBRARY)}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_names_follow_the_rules_of_prometheus(name: str) -> None:
+    kind, meaning, labels = DECLARED[name]
+    assert re.fullmatch(r"flowhawk(_[a-z]+)+", name)
+    assert name.endswith("_total") == (kind == "counter")
+    assert name.endswith("_seconds") or kind != "histogram"
+    assert not re.search(r"_(ms|milliseconds|minutes|kb|kilobytes|mb)(_|$)", name)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", label) for label in labels)
+    assert meaning.endswith(".")
+
+
+def test_prometheus_own_tool_has_nothing_to_say() -> None:
+    metrics = Metrics()
+    check_metrics(page(metrics))
+    metrics.observe(process([*scan(), "garbage"]), messages=1, size=2000, seconds=0.1, now=NINE)
+    check_metrics(page(metrics))
+
+
+def test_every_known_series_is_there_from_the_beginning_at_zero() -> None:
+    found = own_samples(Metrics())
+    for name in DECLARED:
+        assert [each for each in found if re.match(rf"{name}(_count|_sum|_bucket)?({{|$)", each)], name
+    labels = [f'kind="{kind}",severity="{severity}"' for kind in catalogue() for severity in SEVERITIES]
+    assert {f"flowhawk_findings_total{{{each}}}" for each in labels} <= set(found)
+    assert {name for name, value in found.items() if value != 0} == {
+        name for name in found if name.startswith("flowhawk_build_info")
+    }
+
+
+def test_the_names_for_queries_are_those_of_the_exposition() -> None:
+    assert {name.split("{")[0] for name in own_samples(Metrics())} == names()
+
+
+def test_a_batch_is_added_to_the_counters() -> None:
+    metrics = Metrics()
+    outcome = process([*scan(), flow(end=NINE + 7200), "garbage"])
+    outcome.coverage = {"NODATA": 4}
+    for _ in range(2):
+        metrics.observe(outcome, messages=3, size=500, seconds=0.25, now=NINE + 5)
+
+    assert metrics.value("flowhawk_records_total") == 2 * 21
+    assert metrics.value("flowhawk_refused_total") == 2
+    assert metrics.value("flowhawk_messages_total") == 6
+    assert metrics.value("flowhawk_consumed_bytes_total") == 1000
+    assert metrics.value("flowhawk_coverage_total", {"log_status": "NODATA"}) == 8
+    assert metrics.value("flowhawk_detections_total") == 2 * outcome.detections > 0
+    assert metrics.value("flowhawk_batch_seconds_count") == 2
+    assert metrics.value("flowhawk_batch_seconds_sum") == 0.5
+    assert metrics.value("flowhawk_last_batch_timestamp_seconds") == NINE + 5
+    assert metrics.value("flowhawk_watermark_timestamp_seconds") == NINE + 6300
+
+
+def test_a_finding_counts_when_it_is_raised_not_when_it_changes() -> None:
+    metrics = Metrics()
+    outcome = process(scan())
+    assert [finding.status for finding in outcome.findings] == ["open", "closed"]
+    metrics.observe(outcome, messages=1, size=1, seconds=0, now=NINE)
+    severity = outcome.findings[0].severity
+    assert metrics.value("flowhawk_findings_total", {"kind": "vertical_scan", "severity": severity}) == 1
+    assert sum(value for name, value in own_samples(metrics).items() if name.startswith("flowhawk_findings")) == 1
+
+
+def test_a_watermark_that_has_not_begun_is_zero() -> None:
+    metrics = Metrics()
+    metrics.observe(Outcome(), messages=1, size=1, seconds=0, now=NINE)
+    assert metrics.value("flowhawk_watermark_timestamp_seconds") == 0
+
+
+def test_what_is_kept_is_shown() -> None:
+    metrics = Metrics()
+    metrics.tracked(hosts=7, open_findings=2)
+    assert (metrics.value("flowhawk_hosts"), metrics.value("flowhawk_open_findings")) == (7, 2)
+
+
+def test_two_services_in_one_process_count_apart() -> None:
+    first, second = Metrics(), Metrics()
+    first.tracked(hosts=7, open_findings=2)
+    assert second.value("flowhawk_hosts") == 0
+    assert second.value("no_such_metric") == 0

@@ -1,0 +1,120 @@
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from detectors.finding import Finding
+from streams.pipeline import Batch, Outcome, Pipeline
+from streams.records import Message
+from streams.records.contract import WATERMARK_HEADER
+from streams.settings import Settings, TimeSettings
+from tests.streams.flow_lines import NINE, block, flow, scan
+from tests.streams.found import batch, process
+
+HOUR = 3600
+
+
+def run(values: Sequence[bytes], sizes: Sequence[int]) -> list[Finding]:
+    """Run messages through new stages in batches of these sizes, then end the source."""
+    pipeline, found, begin = Pipeline(Settings()), list[Finding](), 0
+    for size in sizes:
+        if begin >= len(values):
+            break
+        found += pipeline.process(batch(values[begin : begin + size], begin=begin)).findings
+        begin += size
+    return found + pipeline.finish("flows/0").findings
+
+
+def last_states(findings: Sequence[Finding]) -> dict[str, Finding]:
+    return {finding.id: finding for finding in findings}
+
+
+def test_a_scan_is_raised_once_its_pane_closes_and_closed_once_it_was_quiet() -> None:
+    pipeline = Pipeline(Settings())
+    assert pipeline.process(batch([block(scan())])).findings == []
+    raised = pipeline.process(batch([block([flow(end=NINE + 60 + 900)])], begin=1))
+    (finding,) = raised.findings
+    assert (finding.kind, finding.status, finding.source, finding.target) == (
+        "vertical_scan",
+        "open",
+        "203.0.113.9",
+        "10.0.0.5",
+    )
+    assert raised.watermark == NINE + 60
+    closed = pipeline.process(batch([block([flow(end=NINE + HOUR)])], begin=2))
+    assert [(each.id, each.status) for each in closed.findings] == [(finding.id, "closed")]
+
+
+def test_every_line_is_counted_refused_or_late() -> None:
+    coverage = "2 123456789012 eni-1 - - - - - - - {0} {0} - {1}"
+    lines = [flow(), "garbage", coverage.format(NINE, "NODATA"), coverage.format(NINE, "SKIPDATA"), flow("nowhere")]
+    pipeline = Pipeline(Settings())
+    first = pipeline.process(batch([block([*lines, flow(end=NINE + HOUR)])]))
+    second = pipeline.process(batch([block([flow(), flow(end=NINE + HOUR)])], begin=1))
+    assert (first.records, first.refused.height, len(first.late)) == (4, 2, 0)
+    assert first.coverage == {"NODATA": 1, "SKIPDATA": 1}
+    assert first.refused["line"].to_list() == [2, 5]
+    assert (second.records, second.refused.height, len(second.late)) == (1, 0, 1)
+
+
+def test_lateness_is_allowed_as_far_as_it_is_set() -> None:
+    for allowed, late in ((60, 1), (HOUR, 0)):
+        pipeline = Pipeline(Settings(time=TimeSettings(allowed_lateness_seconds=allowed)))
+        pipeline.process(batch([block([flow(end=NINE + 1800)])]))
+        assert len(pipeline.process(batch([block([flow()])], begin=1)).late) == late
+
+
+def test_late_records_raise_nothing() -> None:
+    pipeline = Pipeline(Settings())
+    pipeline.process(batch([block([flow(end=NINE + HOUR)])]))
+    outcome = pipeline.process(batch([block(scan())], begin=1))
+    assert len(outcome.late) == 20
+    assert outcome.findings + pipeline.finish("flows/0").findings == []
+
+
+def test_what_was_processed_before_is_not_counted_again() -> None:
+    pipeline = Pipeline(Settings())
+    half = block(scan(ports=10))
+    assert pipeline.process(batch([half])).records == 10
+    pipeline.process(batch([half]))
+    assert pipeline.finish("flows/0").findings == []
+    assert {each.kind for each in process([*scan(ports=10), *scan(ports=20)]).findings} == {"vertical_scan"}
+
+
+def test_the_mark_of_a_complete_input_closes_everything() -> None:
+    pipeline = Pipeline(Settings())
+    pipeline.process(batch([block(scan())]))
+    mark = Batch("flows/0", [Message(b"", {WATERMARK_HEADER: b"end"})], np.array([1]), 1, 2)
+    assert [each.status for each in pipeline.process(mark).findings] == ["open", "closed"]
+
+
+def test_event_time_waits_for_the_slowest_source() -> None:
+    pipeline = Pipeline(Settings())
+    for source in ("a", "b"):
+        pipeline.watermarks.add(source)
+    pipeline.process(batch([block([flow(end=NINE + HOUR)])], source="a"))
+    assert pipeline.process(batch([block(scan())], source="b")).records == 20
+    assert pipeline.finish("a").findings == []
+    assert [each.status for each in pipeline.finish("b").findings] == ["open", "closed"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_findings_do_not_depend_on_how_records_are_batched(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - the same batches every time
+    episodes = [NINE + 30, NINE + 90, NINE + 150, NINE + 2 * HOUR, NINE + 3 * HOUR]
+    lines = [line for end in episodes for line in scan(ports=chance.randrange(15, 60), end=end)]
+    lines += [flow(f"10.0.0.{host}", end=end) for end in range(NINE, NINE + 4 * HOUR, 300) for host in range(3)]
+    lines.sort(key=lambda line: int(line.split()[11]))
+    values = [block(lines[at : at + 7]) for at in range(0, len(lines), 7)]
+    whole = run(values, [len(values)])
+    single = run(values, [1] * len(values))
+    some = run(values, [chance.randrange(1, 12) for _ in values])
+    assert last_states(whole) == last_states(single) == last_states(some)
+    assert len(last_states(whole)) == 3
+
+
+def test_an_empty_outcome_says_nothing() -> None:
+    outcome = Outcome()
+    assert (outcome.records, len(outcome.late), outcome.refused.height, outcome.findings) == (0, 0, 0, [])
+    assert batch([b"12", b"345"]).bytes == 5

@@ -1,0 +1,199 @@
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from detectors.finding import Finding
+from streams.errors import ServiceError
+from streams.kafka_settings import KafkaSettings, TopicSettings
+from streams.pipeline import Batch
+from streams.records.contract import WATERMARK_HEADER
+from streams.service import FAILED, Service, stopped
+from streams.settings import Settings
+from streams.sinks import Delivery, Sink
+from streams.topics import create_topics
+from tests.kafka.broker import KafkaBroker
+from tests.streams.flow_lines import NINE, block, flow, scan
+from tests.streams.found import findings
+from tests.streams.programs import environment_of
+from tests.streams.topic_records import committed_offset, end_offset, write
+
+
+class Heard(Sink):
+    """Keeps what it hears."""
+
+    name = "heard"
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.closed = False
+
+    async def deliver(self, findings: Sequence[Finding]) -> Delivery:
+        self.findings += findings
+        return Delivery.DELIVERED
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def settings(kafka_broker: KafkaBroker, topic_settings: TopicSettings) -> Settings:
+    kafka = KafkaSettings(
+        bootstrap_servers=(kafka_broker.bootstrap,), group_id=f"group-{topic_settings.flows.name}", fetch_wait_ms=5
+    )
+    create_topics(kafka, topic_settings)
+    return Settings(kafka=kafka, topics=topic_settings)
+
+
+def publish(settings: Settings, topic: str, *values: bytes) -> None:
+    write(settings.kafka.bootstrap_servers[0], topic, values)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - the broker tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_flows_become_findings_that_sinks_hear_of(settings: Settings) -> None:
+    sink, batches = Heard(), list[Batch]()
+    flows = settings.topics.flows.name
+    publish(settings, flows, block([flow(end=NINE)]), block(scan()), b"garbage")
+    service = Service(settings, [sink], batches.append)
+    async with service:
+        await until(lambda: sum(len(batch.messages) for batch in batches) == 3)
+        assert sink.findings == []
+        await asyncio.to_thread(publish, settings, flows, block([flow(end=NINE + 3600)]))
+        await until(lambda: len(sink.findings) == 2)
+        service.track()
+
+    assert [(each.kind, each.status) for each in sink.findings] == [
+        ("vertical_scan", "open"),
+        ("vertical_scan", "closed"),
+    ]
+    assert service.metrics.value("flowhawk_records_total") == 22
+    assert service.metrics.value("flowhawk_refused_total") == 1
+    assert service.metrics.value("flowhawk_hosts") >= 2
+    assert service.metrics.value("flowhawk_open_findings") == 0
+    assert sink.closed
+
+
+async def test_the_mark_of_a_complete_input_closes_everything(settings: Settings) -> None:
+    sink = Heard()
+    address, flows = settings.kafka.bootstrap_servers[0], settings.topics.flows.name
+    publish(settings, flows, block(scan()))
+    write(address, flows, [b""], headers={WATERMARK_HEADER: b"end"})
+    async with Service(settings, [sink]):
+        await until(lambda: [each.status for each in sink.findings] == ["open", "closed"])
+
+
+async def test_readiness_says_what_is_missing(settings: Settings) -> None:
+    service = Service(settings, [])
+    assert service.not_ready() == ["the service is starting"]
+    async with service:
+        await until(lambda: not service.not_ready())
+    assert service.not_ready() == ["the service is stopping"]
+
+
+async def test_a_restart_goes_on_where_the_last_run_ended(settings: Settings) -> None:
+    topics, first, second = settings.topics, Heard(), Heard()
+    publish(settings, topics.findings.name, *(each.model_dump_json().encode() for each in findings()))
+    async with Service(settings, [first]):
+        await until(lambda: len(first.findings) == 2)
+    publish(settings, topics.findings.name, findings()[0].model_copy(update={"id": "other"}).model_dump_json().encode())
+    async with Service(settings, [second]):
+        await until(lambda: bool(second.findings))
+
+    assert first.findings == findings()
+    assert [each.id for each in second.findings] == ["other"]
+
+
+async def test_what_is_no_finding_on_the_findings_topic_is_passed_over(settings: Settings) -> None:
+    sink = Heard()
+    finding = findings()[0]
+    publish(settings, settings.topics.findings.name, b"", b"{}", b"\xff\x00", finding.model_dump_json().encode())
+    async with Service(settings, [sink]):
+        await until(lambda: bool(sink.findings))
+    assert sink.findings == [finding]
+
+
+async def test_a_service_that_faust_gave_up_does_not_go_on_as_if_nothing_were(settings: Settings) -> None:
+    service = Service(settings, [])
+    async with service:
+        service.track()
+        await service.app.crash(RuntimeError("no more"))
+        with pytest.raises(ServiceError, match="cannot go on: RuntimeError"):
+            service.track()
+
+
+BROKEN_STAGES = """
+import asyncio
+from streams.service import Service
+from streams.settings import load
+
+def broken(batch):
+    raise ZeroDivisionError("a bug in the stages")
+
+async def run():
+    service = Service(load(), [])
+    service.watch.pipeline.process = broken
+    async with service:
+        await asyncio.sleep(60)
+
+asyncio.run(run())
+"""
+
+BROKEN_SINK = """
+import asyncio
+from streams.service import Service
+from streams.settings import load
+from streams.sinks import Sink
+
+class Broken(Sink):
+    name = "broken"
+
+    async def deliver(self, findings):
+        raise ZeroDivisionError("a bug in a sink")
+
+async def run():
+    async with Service(load(), [Broken()]):
+        await asyncio.sleep(60)
+
+asyncio.run(run())
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "topic", "agent"), [(BROKEN_STAGES, "flows", "watch"), (BROKEN_SINK, "findings", "notify")]
+)
+def test_an_error_nobody_expected_ends_the_process_and_commits_nothing(
+    settings: Settings, script: str, topic: str, agent: str
+) -> None:
+    address, group = settings.kafka.bootstrap_servers[0], settings.kafka.group_id
+    name = getattr(settings.topics, topic).name
+    publish(settings, name, *(each.model_dump_json().encode() for each in findings(5)))
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | environment_of(address, settings.topics),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == FAILED == 70
+    assert f"the {agent} agent met an error nobody expected; stopping" in done.stderr
+    assert "ZeroDivisionError: a bug in" in done.stderr
+    assert committed_offset(address, group, name) is None
+    assert end_offset(address, name) == 10
+
+
+async def test_waiting_for_an_event_says_whether_it_came() -> None:
+    event = asyncio.Event()
+    assert not await stopped(event, 0.01)
+    event.set()
+    assert await stopped(event, 0.01)

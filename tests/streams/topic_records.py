@@ -1,0 +1,61 @@
+"""What lies on topics, written and read without the service."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient
+
+Headers = Mapping[str, bytes]
+
+
+class Record(NamedTuple):
+    """A message on a topic."""
+
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+def write(
+    address: str, topic: str, values: Iterable[bytes], *, headers: Headers | None = None, partition: int = 0
+) -> None:
+    """Put messages on a partition of a topic, in order, and wait until the broker has them."""
+    with KafkaProducer(bootstrap_servers=address, acks="all") as producer:
+        # A compacted topic takes no message without a key.
+        sent = [
+            producer.send(topic, each, key=b"%d" % number, headers=list((headers or {}).items()), partition=partition)
+            for number, each in enumerate(values)
+        ]
+        for each in sent:
+            each.get(timeout=30)
+
+
+def read(address: str, topic: str) -> list[Record]:
+    """Read everything on partition 0 of a topic."""
+    with KafkaConsumer(bootstrap_servers=address, enable_auto_commit=False) as consumer:
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        consumer.seek_to_beginning()
+        end = consumer.end_offsets([partition])[partition]
+        found: list[Record] = []
+        while consumer.position(partition) < end:
+            for records in consumer.poll(timeout_ms=200).values():
+                found += [Record(each.offset, each.key, each.value, dict(each.headers)) for each in records]
+        return found
+
+
+def end_offset(address: str, topic: str) -> int:
+    """Tell the offset behind the last message of partition 0."""
+    with KafkaConsumer(bootstrap_servers=address, enable_auto_commit=False) as consumer:
+        partition = TopicPartition(topic, 0)
+        return int(consumer.end_offsets([partition])[partition])
+
+
+def committed_offset(address: str, group: str, topic: str) -> int | None:
+    """Tell the committed offset of a group on partition 0; None where there is none."""
+    with KafkaAdminClient(bootstrap_servers=address) as admin:
+        offsets = admin.list_group_offsets({group: [TopicPartition(topic, 0)]})[group]
+    found = offsets.get(TopicPartition(topic, 0))
+    return None if found is None or found.offset < 0 else int(found.offset)
