@@ -322,9 +322,10 @@ def _calls(detector: Detector, view: Snapshot) -> int:
 
 
 def _without_addresses(detection: Detection) -> Detection:
-    named = {detection.entity, detection.source, detection.target} - {None}
+    named = filter(None, (detection.entity, detection.source, detection.target))
     summary = detection.summary
-    for address in sorted(filter(None, named), key=len, reverse=True):
+    # The longest first, as an address may be the beginning of another.
+    for address in sorted(named, key=len, reverse=True):
         summary = summary.replace(address, "HOST")
     return detection.model_copy(
         update={

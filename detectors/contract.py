@@ -187,7 +187,7 @@ class Detector(ABC):
     card
         What people need to know of it.
     needs
-        The statistics it reads.
+        The statistics it reads; the window of the first one is the window of its findings.
     skipped_checks
         Names of the checks in `detectors.checks` that it cannot pass, each with the reason.
     """

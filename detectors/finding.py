@@ -56,6 +56,9 @@ class Detection(_Story):
 
     pane: int = Field(description="Begin of the pane whose close raised it, epoch seconds.")
     shard: int = Field(description="Shard of the entity.")
+    counterpart_scope: str = Field(
+        default="", description="Name space of the other end's address, where there is exactly one."
+    )
 
 
 class Finding(_Story):

@@ -17,7 +17,11 @@ _GROWTH: Final = 2.0
 _PORTS: Final = 32
 """How many ports a finding lists at most."""
 
-_Key = tuple[str, str, str | None, str | None]
+_Key = tuple[str, str, str | None, str | None, str]
+"""Kind, the entity's scope, source, target, and the scope of the other end."""
+
+_OF_DETECTIONS: Final = {"pane", "shard", "counterpart_scope"}
+"""What detections tell and findings do not."""
 
 
 class Incidents:
@@ -61,8 +65,9 @@ class Incidents:
     def changes(self) -> list[Change]:
         """Return the state to store, all of it."""
         state = {
-            "open": [finding.model_dump(mode="json") for finding in self._open.values()],
-            "published": list(self._published.values()),
+            "open": [
+                [*key, finding.model_dump(mode="json"), self._published[key]] for key, finding in self._open.items()
+            ],
             "partials": [[*key, value] for key, value in self._partials.items()],
         }
         return [Change("incidents", json.dumps(state).encode())]
@@ -71,30 +76,30 @@ class Incidents:
         """Take up the state that `changes` returned, in new incidents."""
         for change in changes:
             state = json.loads(change.payload)
-            for each, published in zip(state["open"], state["published"], strict=True):
-                finding = Finding.model_validate(each)
-                self._open[_key(finding)] = finding
-                self._published[_key(finding)] = published
+            for *parts, finding, published in state["open"]:
+                key: _Key = tuple(parts)
+                self._open[key] = Finding.model_validate(finding)
+                self._published[key] = published
             self._partials = {(name, shard, pane): value for name, shard, pane, value in state["partials"]}
 
     def _merge(self, detection: Detection) -> list[Finding]:
         key = _key(detection)
         before = self._open.get(key)
         if before is None:
-            return [self._publish(_opened(detection))]
+            return [self._publish(key, _opened(detection))]
         # Time may have leapt over the quiet, so that nothing closed the finding before.
         if before.window_end + QUIET_SECONDS <= detection.pane:
-            return [self._close(key), self._publish(_opened(detection))]
+            return [self._close(key), self._publish(key, _opened(detection))]
         finding = _grown(before, detection)
         self._open[key] = finding
         rose = SEVERITIES.index(finding.severity) > SEVERITIES.index(before.severity)
         if not rose and finding.value < self._published[key] * _GROWTH:
             return []
-        return [self._publish(finding.model_copy(update={"updates": finding.updates + 1}))]
+        return [self._publish(key, finding.model_copy(update={"updates": finding.updates + 1}))]
 
-    def _publish(self, finding: Finding) -> Finding:
-        self._open[_key(finding)] = finding
-        self._published[_key(finding)] = finding.value
+    def _publish(self, key: _Key, finding: Finding) -> Finding:
+        self._open[key] = finding
+        self._published[key] = finding.value
         return finding
 
     def _close(self, key: _Key) -> Finding:
@@ -103,15 +108,17 @@ class Incidents:
         return finding.model_copy(update={"status": "closed", "updates": finding.updates + 1})
 
 
-def _key(story: Detection | Finding) -> _Key:
-    return story.kind, story.scope, story.source, story.target
+def _key(detection: Detection) -> _Key:
+    return detection.kind, detection.scope, detection.source, detection.target, detection.counterpart_scope
 
 
 def _opened(detection: Detection) -> Finding:
     counterpart = detection.target if detection.entity == detection.source else detection.source
     entity = f"{detection.scope}/{detection.entity}"
+    if counterpart is not None:
+        counterpart = f"{detection.counterpart_scope}/{counterpart}"
     return Finding(
-        **detection.model_dump(exclude={"pane", "shard"}),
+        **detection.model_dump(exclude=_OF_DETECTIONS),
         id=finding_id(detection.kind, entity, counterpart, detection.pane),
         status="open",
         detected_at=detection.window_end,
@@ -121,7 +128,7 @@ def _opened(detection: Detection) -> Finding:
 def _grown(finding: Finding, detection: Detection) -> Finding:
     """Add a detection to a finding: the window and the ports of both, and the words of the stronger one."""
     stronger = detection.value > finding.value
-    story = detection.model_dump(exclude={"pane", "shard"}) if stronger else {}
+    story = detection.model_dump(exclude=_OF_DETECTIONS) if stronger else {}
     return finding.model_copy(
         update=story
         | {

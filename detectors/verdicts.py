@@ -95,7 +95,7 @@ def _detection(
         account_id=reporter["account_id"],
         vpc_id=reporter["vpc_id"],
         interface_id=reporter["interface_id"],
-        window_start=window_end - PANE_SECONDS * max(need.panes for need in detector.needs),
+        window_start=window_end - PANE_SECONDS * detector.needs[0].panes,
         window_end=window_end,
         first_seen=hit["first_seen"],
         last_seen=hit["last_seen"],
@@ -108,6 +108,7 @@ def _detection(
         mitre=card.mitre,
         detector_version=card.version,
         pane=view.pane,
+        counterpart_scope=other["scope"] if other is not None else "",
         shard=(hit["source_key"] if card.entity == "source" else hit["target_key"]) >> SHARD_SHIFT,
     )
 

@@ -13,7 +13,6 @@ from streams.records import Message
 from streams.settings import Settings
 from streams.sources.contract import Block, Source
 
-
 BATCH_BYTES: Final = 2 << 20
 """How much text is decoded at a time: every batch has a cost of its own, and memory holds one."""
 

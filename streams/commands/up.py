@@ -1,6 +1,7 @@
 """`flowhawk up`: everything in one process."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -57,7 +58,9 @@ def command(
     output = messages if sys.stdout.isatty() and sys.stderr.isatty() else Console(soft_wrap=True)
     if generated:
         messages.print("an hour of generated traffic with attacks in it; give files to run on your own", style="dim")
-    findings.unlink(missing_ok=True)
+    # Where this is not possible, the sink says so.
+    with suppress(OSError):
+        findings.unlink(missing_ok=True)
     summary = asyncio.run(Up(settings, sources, findings, output, messages).run(stay=stay))
     if summary.interrupted:
         context.exit(_INTERRUPTED)

@@ -22,7 +22,7 @@ LINE_BYTES: Final = 1 << 20
 class _Counted(io.RawIOBase):
     """Counts the stored bytes of a file as they are read."""
 
-    def __init__(self, stored: BinaryIO) -> None:
+    def __init__(self, stored: io.BufferedReader) -> None:
         self._stored = stored
         self.consumed = 0
 
@@ -30,7 +30,8 @@ class _Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # narrower than Buffer
-        data = self._stored.read(len(buffer))
+        # One read of the system at a time: between two of them Python takes note of signals.
+        data = self._stored.read1(len(buffer))
         buffer[: len(data)] = data
         self.consumed += len(data)
         return len(data)
@@ -49,7 +50,7 @@ class FileSource(Source):
         self.acknowledged = 0
         self._block_bytes = block_bytes
         try:
-            stored = cast("BinaryIO", sys.stdin.buffer) if path == "-" else Path(path).open("rb")  # noqa: SIM115 - closed by blocks
+            stored = cast("io.BufferedReader", sys.stdin.buffer) if path == "-" else Path(path).open("rb")  # noqa: SIM115 - closed by blocks
             self._size = 0 if path == "-" else Path(path).stat().st_size
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error

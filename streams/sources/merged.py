@@ -1,15 +1,17 @@
 """Several sources as one, in order of event time, so that none makes the others late."""
 
 from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Self
 
 from streams.errors import InputError
 from streams.records import Message, NetworkSettings, RecordSettings, decode
+from streams.records.aws_text import AwsText
 from streams.sources.contract import Block, Source
 
 
 class MergedSource(Source):
-    """Reads on in the source whose event time is furthest behind.
+    """Yields next what ends first: a block goes out once no source has one that ends earlier.
 
     Parameters
     ----------
@@ -58,20 +60,25 @@ class MergedSource(Source):
             yield from self._sources[0].blocks()
             return
         failures: list[InputError] = []
-        under_way = [(0, index, source.blocks()) for index, source in enumerate(self._sources)]
-        while under_way:
-            behind = min(under_way)
-            under_way.remove(behind)
-            reached, index, blocks = behind
+        unread = [source.blocks() for source in self._sources]
+        heads: list[tuple[int, int, Block]] = []
+
+        def read_on(index: int, reached: int) -> None:
             try:
-                block = next(blocks, None)
+                block = next(unread[index], None)
             except InputError as error:
                 failures.append(error)
-                continue
-            if block is not None:
-                self._origins[id(block)] = self._sources[index]
-                under_way.append((max(reached, self._reached(block)), index, blocks))
-                yield block
+            else:
+                if block is not None:
+                    heappush(heads, (max(reached, self._reached(block)), index, block))
+
+        for index in range(len(unread)):
+            read_on(index, 0)
+        while heads:
+            reached, index, block = heappop(heads)
+            self._origins[id(block)] = self._sources[index]
+            yield block
+            read_on(index, reached)
         if failures:
             raise InputError("\n".join(str(failure) for failure in failures))
 
@@ -81,9 +88,11 @@ class MergedSource(Source):
         source.acknowledge(block)
 
     def _reached(self, block: Block) -> int:
-        """Tell the time of a block from the last line that has one."""
-        for line in reversed(block.value.split(b"\n")):
-            ends = decode(Message(line, block.headers), self._records, NetworkSettings()).table.frame["end"]
-            if len(ends):
-                return int(ends[0])
-        return 0
+        """Tell the time of a block: from its last line where that is plain text, else from all of it."""
+        message = Message(block.value, block.headers)
+        names = AwsText().layout(message, self._records).split()
+        fields = block.value[block.value.rfind(b"\n") + 1 :].split()
+        if "end" in names and len(fields) == len(names) and (end := fields[names.index("end")]).isdigit():
+            return int(end)
+        ends = decode(message, self._records, NetworkSettings()).table.frame["end"]
+        return int(ends.to_numpy().max()) if len(ends) else 0

@@ -21,7 +21,7 @@ CONTRACT = {
 
 
 def finding(**said: Any) -> Finding:
-    story = detection().model_dump(exclude={"pane", "shard"})
+    story = detection().model_dump(exclude={"pane", "shard", "counterpart_scope"})
     return Finding(
         **{**story, "id": "da691f068cd3dd2c88c9d41e", "status": "open", "detected_at": 1_700_000_100, **said}
     )

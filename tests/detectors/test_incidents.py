@@ -23,7 +23,7 @@ def test_the_first_detection_opens_a_finding() -> None:
 
 def test_a_finding_tells_what_the_detection_told() -> None:
     (finding,) = Incidents().apply([detection()])
-    told = detection().model_dump(exclude={"pane", "shard"})
+    told = detection().model_dump(exclude={"pane", "shard", "counterpart_scope"})
     assert {name: value for name, value in finding.model_dump().items() if name in told} == told
 
 
@@ -52,7 +52,7 @@ def test_a_finding_is_published_again_when_its_severity_rises() -> None:
 def test_the_identifier_is_anchored_at_the_first_pane() -> None:
     incidents = Incidents()
     published = incidents.apply([detection(3), detection(4, value=100.0)]) + incidents.advance(END_OF_TIME)
-    assert {finding.id for finding in published} == {finding_id("vertical_scan", "/198.51.100.7", "10.0.0.9", at(3))}
+    assert {finding.id for finding in published} == {finding_id("vertical_scan", "/198.51.100.7", "/10.0.0.9", at(3))}
 
 
 @pytest.mark.parametrize(
@@ -187,3 +187,16 @@ def test_findings_do_not_depend_on_the_steps_of_time_nor_on_restarts(
 ) -> None:
     minutes = [at(pane) for pane in range(80)]
     assert published(detections, steps, restarts=True) == published(detections, minutes, restarts=False)
+
+
+def test_the_same_private_address_in_two_scopes_is_two_targets() -> None:
+    incidents = Incidents()
+    there = detection(scope="", counterpart_scope="vpc-1")
+    elsewhere = detection(scope="", counterpart_scope="vpc-2")
+
+    found = incidents.apply([there, elsewhere])
+
+    assert len({finding.id for finding in found}) == 2
+    restored = Incidents()
+    restored.restore(incidents.changes())
+    assert restored.advance(END_OF_TIME) == incidents.advance(END_OF_TIME)

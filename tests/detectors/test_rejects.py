@@ -47,6 +47,12 @@ def test_a_scan_is_left_to_the_scan_detectors() -> None:
     assert found("rejected_spike", scan) == []
 
 
+def test_what_a_scanner_of_another_host_is_refused_here_counts() -> None:
+    scan = [attempt("203.0.113.5", "10.0.0.8", port, action="REJECT") for port in range(50)]
+    flood = [attempt("203.0.113.5", INSIDE, 8080, action="REJECT")] * 80
+    assert [(spike.target, spike.value) for spike in found("rejected_spike", [*scan, *flood])] == [(INSIDE, 80)]
+
+
 def test_what_is_left_beside_a_scan_counts() -> None:
     scan = [attempt("203.0.113.5", INSIDE, port, action="REJECT") for port in range(500)]
     (spike,) = found("rejected_spike", [*scan, *refused(80)])

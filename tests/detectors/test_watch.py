@@ -98,6 +98,15 @@ def test_a_replayed_range_is_skipped() -> None:
     assert watch.advance(END_OF_TIME).partials[0].value == 30
 
 
+def test_a_replay_of_what_lies_far_back_moves_nothing_back() -> None:
+    watch = scans()
+    for number in range(3):
+        watch.apply(records(scan(0, number * 10, ports=1)), span(number))
+    watch.apply(records(scan(0, 100)), span(0))
+    watch.apply(records(scan(0, 30, ports=1)), span(3))
+    assert watch.advance(END_OF_TIME).detections[0].value == 4
+
+
 def test_a_range_may_hold_nothing() -> None:
     watch = scans()
     watch.apply(Table.empty(), span(0))
@@ -132,6 +141,15 @@ def test_hosts_are_those_of_the_panes_that_are_kept() -> None:
     assert watch.hosts == 3
     watch.advance(at(6))
     assert watch.hosts == 2
+
+
+def test_what_a_window_needs_is_kept_however_slowly_time_goes_on() -> None:
+    watch = scans()
+    found = []
+    for pane in range(5):
+        watch.apply(records(scan(pane, pane * 10, ports=1)), span(pane))
+        found += watch.advance(at(pane + 1)).detections
+    assert [detection.value for detection in found] == [3, 4, 5]
 
 
 def test_state_is_dropped_after_its_window() -> None:

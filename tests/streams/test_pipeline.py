@@ -104,7 +104,7 @@ def test_findings_do_not_depend_on_how_records_are_batched(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - the same batches every time
     episodes = [NINE + 30, NINE + 90, NINE + 150, NINE + 2 * HOUR, NINE + 3 * HOUR]
     lines = [line for end in episodes for line in scan(ports=chance.randrange(15, 60), end=end)]
-    lines += [flow(f"10.0.0.{host}", end=end) for end in range(NINE, NINE + 4 * HOUR, 300) for host in range(3)]
+    lines += [flow(f"10.0.0.{host}", end=end) for end in range(NINE, NINE + 4 * HOUR, 900) for host in range(3)]
     lines.sort(key=lambda line: int(line.split()[11]))
     values = [block(lines[at : at + 7]) for at in range(0, len(lines), 7)]
     whole = run(values, [len(values)])

@@ -1,21 +1,15 @@
 import gzip
-import os
 import random
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from click.testing import CliRunner
 from kafka import KafkaConsumer, TopicPartition
 
-from streams.commands.publish import command
 from streams.embedded import API_VERSION, EmbeddedBroker
 from streams.errors import InputError, KafkaUnavailable
 from streams.kafka_settings import KafkaSettings, Topic, TopicSettings
@@ -192,16 +186,16 @@ def test_bytes_in_flight_are_bounded(kafka_broker: KafkaBroker, flows: Topic, tm
     assert len(ahead) > 100
 
 
-def test_a_line_that_no_message_can_hold_is_named_and_the_next_source_goes(
+def test_a_block_that_no_message_can_hold_is_named_and_the_next_source_goes(
     kafka_broker: KafkaBroker, flows: Topic, tmp_path: Path
 ) -> None:
     binary, good = tmp_path / "binary", tmp_path / "good.log"
-    binary.write_bytes(b"x" * (5 << 20))
+    binary.write_bytes((b"x" * 1023 + b"\n") * (5 << 10))
     good.write_text("\n".join(_lines(10)))
 
     with Publisher(_kafka(kafka_broker.bootstrap), flows) as publisher:
-        with pytest.raises(InputError, match=r"binary:1: 5,242,880 bytes of lines do not fit"):
-            publisher.publish(FileSource(str(binary)))
+        with pytest.raises(InputError, match=r"binary:1: 5,242,879 bytes of lines do not fit"):
+            publisher.publish(FileSource(str(binary), block_bytes=5 << 20))
         publisher.publish(FileSource(str(good)))
         publisher.finish()
 
@@ -212,10 +206,10 @@ def test_a_message_that_the_topic_refuses_is_told_with_its_remedy(
     kafka_broker: KafkaBroker, flows: Topic, tmp_path: Path
 ) -> None:
     path = tmp_path / "noise"
-    path.write_bytes(random.Random(1).randbytes(2 << 20).replace(b"\n", b" "))  # noqa: S311 - noise, no secret
+    path.write_bytes(random.Random(1).randbytes(2 << 20))  # noqa: S311 - noise, no secret
 
     with Publisher(_kafka(kafka_broker.bootstrap), flows) as publisher:
-        publisher.publish(FileSource(str(path)))
+        publisher.publish(FileSource(str(path), block_bytes=2 << 20))
         with pytest.raises(KafkaUnavailable, match=f"raise max.message.bytes of the topic {flows.name}"):
             publisher.finish()
 
@@ -309,109 +303,3 @@ def test_a_broker_that_comes_back_in_time_gets_everything_once_and_in_order(
 
     assert killed.locked()
     assert _text(_read(broker.bootstrap, flows.name)) == path.read_bytes()
-
-
-@pytest.fixture
-def environment(kafka_broker: KafkaBroker, flows: Topic) -> dict[str, str]:
-    return {
-        "FLOWHAWK__KAFKA__BOOTSTRAP_SERVERS": f'["{kafka_broker.bootstrap}"]',
-        "FLOWHAWK__TOPICS__FLOWS__NAME": flows.name,
-    }
-
-
-def test_command_publishes_files_and_sums_up_in_one_line(
-    kafka_broker: KafkaBroker, flows: Topic, environment: dict[str, str], tmp_path: Path
-) -> None:
-    lines = _lines(300)
-    (tmp_path / "a.log").write_text("\n".join(lines[:100]) + "\n")
-    (tmp_path / "b.log.gz").write_bytes(gzip.compress("\n".join([*lines[100:], ""]).encode()))
-
-    result = CliRunner().invoke(
-        command,
-        ["--complete", "--records-per-message", "10", str(tmp_path / "a.log"), str(tmp_path / "b.log.gz")],
-        env=environment,
-    )
-
-    assert result.exit_code == 0, result.output
-    assert result.stdout == ""
-    (summary,) = result.stderr.splitlines()
-    assert summary.startswith("published 300 records, ")
-    assert f" in 31 messages to {flows.name} in " in summary
-    assert summary.endswith(" records/s")
-    *records, last = _read(kafka_broker.bootstrap, flows.name)
-    assert _text(records).decode().split("\n") == lines
-    assert WATERMARK_HEADER in last.headers
-
-
-def test_command_reads_standard_input(kafka_broker: KafkaBroker, flows: Topic, environment: dict[str, str]) -> None:
-    text = "\n".join(_lines(50)).encode()
-
-    done = subprocess.run(
-        [sys.executable, "-c", "from streams.commands.publish import command; command()", "-"],
-        input=text,
-        env=os.environ | environment,
-        capture_output=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert _text(_read(kafka_broker.bootstrap, flows.name)) == text
-
-
-def test_command_names_what_it_cannot_read_and_publishes_the_rest(
-    kafka_broker: KafkaBroker, flows: Topic, environment: dict[str, str], tmp_path: Path
-) -> None:
-    good, cut = tmp_path / "good.log", tmp_path / "cut.log.gz"
-    good.write_text("\n".join(_lines(20)) + "\n")
-    cut.write_bytes(gzip.compress("\n".join(_lines(5000)).encode())[:-2000])
-
-    result = CliRunner().invoke(
-        command, ["--complete", str(tmp_path / "absent.log"), str(cut), str(good)], env=environment
-    )
-
-    assert result.exit_code == 1, result.output
-    absent, broken, summary, not_announced = result.stderr.splitlines()
-    assert absent == f"{tmp_path}/absent.log: cannot be read: No such file or directory"
-    assert broken.startswith(f"{cut}: stops being readable after ")
-    assert summary.startswith("published ")
-    assert not_announced == "the end of the input is not announced, since not all of it was read"
-    records = _read(kafka_broker.bootstrap, flows.name)
-    assert records[-1].value + b"\n" == good.read_bytes()
-    assert not any(WATERMARK_HEADER in record.headers for record in records)
-
-
-def test_interrupted_command_keeps_what_it_sent_and_says_how_much(
-    kafka_broker: KafkaBroker, flows: Topic, environment: dict[str, str], tmp_path: Path
-) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    block = "\n".join(_lines(3000)).encode() + b"\n"
-    with (
-        subprocess.Popen(
-            [sys.executable, "-c", "from streams.commands.publish import command; command()", str(pipe)],
-            env=os.environ | environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process,
-        pipe.open("wb", buffering=0) as live,
-    ):
-        live.write(block)
-        for _ in _every(0.1, seconds=30):
-            if _read(kafka_broker.bootstrap, flows.name):
-                break
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-
-    assert process.returncode == 130
-    (line,) = errors.splitlines()
-    kept = _text(_read(kafka_broker.bootstrap, flows.name))
-    assert block.startswith(kept)
-    records = kept.count(b"\n") + 1
-    assert line.startswith(f"interrupted; published {records:,} records, ")
-
-
-def _every(pause: float, *, seconds: float) -> Iterator[None]:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        yield
-        time.sleep(pause)

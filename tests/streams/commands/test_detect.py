@@ -1,0 +1,106 @@
+import gzip
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from detectors.finding import Finding
+from tests.streams.flow_lines import NINE, flow, scan
+from tests.streams.programs import Program, flowhawk
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "flows.log"
+    path.write_text("\n".join([*scan("203.0.113.8", end=NINE + 700), flow(end=NINE + 800), *scan()]) + "\n")
+    return path
+
+
+def test_findings_are_json_lines_in_order_of_time(log: Path) -> None:
+    done = flowhawk("detect", log)
+    assert (done.returncode, done.stderr) == (0, "")
+    findings = [Finding.model_validate_json(line) for line in done.stdout.splitlines()]
+    assert [(each.source, each.status) for each in findings] == [
+        ("203.0.113.9", "closed"),
+        ("203.0.113.8", "closed"),
+    ]
+
+
+def test_the_same_input_gives_the_same_bytes_plain_compressed_or_piped(tmp_path: Path, log: Path) -> None:
+    compressed = tmp_path / "flows.log.gz"
+    compressed.write_bytes(gzip.compress(log.read_bytes()))
+    outputs = {
+        flowhawk("detect", log).stdout,
+        flowhawk("detect", compressed).stdout,
+        flowhawk("detect", "-", text=log.read_text()).stdout,
+    }
+    assert len(outputs) == 1
+    assert outputs != {""}
+
+
+def test_refused_lines_are_named_on_standard_error_and_the_rest_counts(tmp_path: Path, log: Path) -> None:
+    broken = tmp_path / "broken.log"
+    broken.write_text(f"garbage\n{log.read_text()}more\n")
+    done = flowhawk("detect", broken)
+    assert done.returncode == 0
+    assert done.stdout == flowhawk("detect", log).stdout
+    assert [line.split(": ", 1)[0] for line in done.stderr.splitlines()] == [f"{broken}:1", f"{broken}:43"]
+
+
+def test_own_networks_may_be_named_and_are_stronger_than_the_environment(tmp_path: Path) -> None:
+    log = tmp_path / "flows.log"
+    log.write_text("\n".join(scan("2001:db8::9", "2001:db8:1::5")))
+
+    def direction(*arguments: str) -> str:
+        done = flowhawk("detect", *arguments, log, environment={"FLOWHAWK__NETWORKS__INTERNAL": "192.0.2.0/24"})
+        return str(json.loads(done.stdout)["direction"])
+
+    assert direction("--internal", "2001:db8:1::/48") == "inbound"
+    assert direction("--internal", "2001:db8:1::/48", "--internal", "2001:db8::/48") == "internal"
+
+
+def test_settings_come_from_a_file(tmp_path: Path, log: Path) -> None:
+    config = tmp_path / "flowhawk.yaml"
+    config.write_text("detectors: {vertical_scan: {ports: 21}}")
+    done = flowhawk("detect", "--config", config, log)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_file_that_is_not_there_is_one_line(log: Path) -> None:
+    done = flowhawk("detect", log, "absent.log")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "flowhawk: absent.log: cannot be read: No such file or directory\n"
+
+
+def test_a_file_that_breaks_off_is_named_after_the_findings_of_the_others(tmp_path: Path, log: Path) -> None:
+    cut = tmp_path / "cut.log.gz"
+    cut.write_bytes(gzip.compress(os.urandom(5000))[:-50])
+    done = flowhawk("detect", cut, log)
+    assert done.returncode == 1
+    assert done.stdout == flowhawk("detect", log).stdout
+    assert done.stderr.splitlines()[-1].startswith(f"flowhawk: {cut}: stops being readable after ")
+    assert "Traceback" not in done.stderr
+
+
+def test_no_file_is_wrong_usage() -> None:
+    done = flowhawk("detect")
+    assert done.returncode == 2
+    assert "Missing argument 'FILE...'" in done.stderr
+
+
+def test_ctrl_c_ends_it_at_once_with_one_line_even_while_it_waits_for_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with Program("detect", pipe, environment={}, folder=tmp_path) as program, pipe.open("w") as live:
+        # More than it reads at a time, so that the stages have run before it waits.
+        live.write("\n".join(["garbage", *[flow()] * 40_000]))
+        live.flush()
+        program.wait_until(lambda: "wrong field count" in program.errors)
+        time.sleep(0.3)
+        assert program.stop(signal.SIGINT, seconds=10) == 130
+    assert program.output == ""
+    assert [line for line in program.errors.splitlines() if line][-1] == "flowhawk: interrupted"
+    assert "Traceback" not in program.errors

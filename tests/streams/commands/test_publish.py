@@ -1,0 +1,122 @@
+import gzip
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from streams.kafka_settings import KafkaSettings, TopicSettings
+from streams.records.contract import WATERMARK_HEADER
+from streams.topics import create_topics
+from tests.kafka.broker import KafkaBroker
+from tests.streams.flow_lines import NINE, flow
+from tests.streams.programs import Program, environment_of, flowhawk
+from tests.streams.topic_records import Record, read
+
+
+def lines(count: int) -> list[str]:
+    return [flow(port=1024 + index, end=NINE + index // 100) for index in range(count)]
+
+
+def stored(path: Path, some: Sequence[str]) -> Path:
+    text = "".join(f"{line}\n" for line in some).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+class Flows:
+    """The flows topic of a test."""
+
+    def __init__(self, broker: str, topics: TopicSettings) -> None:
+        self.broker, self.name = broker, topics.flows.name
+        self.environment = environment_of(broker, topics)
+        create_topics(KafkaSettings(bootstrap_servers=(broker,)), topics)
+
+    def records(self) -> list[Record]:
+        return read(self.broker, self.name)
+
+    def text(self) -> str:
+        return b"\n".join(record.value for record in self.records()).decode()
+
+
+@pytest.fixture
+def flows(kafka_broker: KafkaBroker, topic_settings: TopicSettings) -> Flows:
+    return Flows(kafka_broker.bootstrap, topic_settings)
+
+
+def test_files_are_published_and_summed_up_in_one_line(flows: Flows, tmp_path: Path) -> None:
+    published = lines(300)
+    first, second = stored(tmp_path / "a.log", published[:100]), stored(tmp_path / "b.log.gz", published[100:])
+
+    options = ("--complete", "--records-per-message", "10")
+    done = flowhawk("publish", *options, first, second, environment=flows.environment)
+
+    assert (done.returncode, done.stdout) == (0, "")
+    (summary,) = done.stderr.splitlines()
+    assert summary.startswith("published 300 records, ")
+    assert f" in 31 messages to {flows.name} in " in summary
+    assert summary.endswith(" records/s")
+    assert flows.text().splitlines() == published
+    assert WATERMARK_HEADER in flows.records()[-1].headers
+
+
+def test_several_files_go_out_in_the_order_of_their_time(flows: Flows, tmp_path: Path) -> None:
+    published = lines(6000)
+    late, early = stored(tmp_path / "a.log", published[3000:]), stored(tmp_path / "b.log", published[:3000])
+
+    assert flowhawk("publish", late, early, environment=flows.environment).returncode == 0
+
+    assert flows.text().splitlines() == published
+
+
+def test_standard_input_is_a_dash(flows: Flows) -> None:
+    text = "\n".join(lines(50))
+    assert flowhawk("publish", "-", environment=flows.environment, text=text).returncode == 0
+    assert flows.text() == text
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_published(flows: Flows, tmp_path: Path) -> None:
+    good, cut = stored(tmp_path / "good.log", lines(20)), stored(tmp_path / "cut.log.gz", lines(5000))
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    binary = tmp_path / "binary"
+    binary.write_bytes(bytes(2 << 20))
+
+    done = flowhawk("publish", "--complete", "absent.log", cut, good, binary, environment=flows.environment)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    absent, too_long, broken, summary, not_announced = done.stderr.splitlines()
+    assert absent == "absent.log: cannot be read: No such file or directory"
+    assert too_long == f"{binary}:1: is longer than 1 MiB; is this a flow log?"
+    assert broken.startswith(f"{cut}: stops being readable after ")
+    assert summary.startswith("published ")
+    assert not_announced == "the end of the input is not announced, since not all of it was read"
+    assert good.read_bytes().removesuffix(b"\n") in [record.value for record in flows.records()]
+    assert not any(WATERMARK_HEADER in record.headers for record in flows.records())
+
+
+def test_nothing_readable_is_nothing_published(flows: Flows) -> None:
+    done = flowhawk("publish", "--complete", "absent.log", environment=flows.environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith("absent.log: cannot be read: No such file or directory\npublished 0 records, ")
+    assert flows.records() == []
+
+
+def test_ctrl_c_keeps_what_was_sent_and_says_how_much(flows: Flows, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "\n".join(lines(3000)) + "\n"
+    with (
+        Program("publish", pipe, environment=flows.environment, folder=tmp_path) as program,
+        pipe.open("w") as live,
+    ):
+        live.write(text)
+        live.flush()
+        program.wait_until(lambda: bool(flows.records()))
+        assert program.stop(signal.SIGINT, seconds=30) == 130
+
+    (line,) = program.errors.splitlines()
+    kept = flows.text()
+    assert text.startswith(kept)
+    records = kept.count("\n") + 1
+    assert line.startswith(f"interrupted; published {records:,} records, ")

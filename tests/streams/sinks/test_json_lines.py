@@ -1,0 +1,47 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from detectors.finding import Finding
+from streams.errors import ServiceError
+from streams.sinks import Delivery
+from streams.sinks.json_lines import JsonLines
+from tests.streams.found import findings
+
+
+async def test_every_state_is_a_line_that_reads_back(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "findings.jsonl"
+    sink = JsonLines(path)
+    assert await sink.deliver(findings(2)) is Delivery.DELIVERED
+    lines = path.read_text().splitlines()
+    assert [Finding.model_validate_json(line) for line in lines] == findings(2)
+    assert all(json.loads(line)["schema_version"] == 1 for line in lines)
+    await sink.close()
+
+
+async def test_a_file_that_is_there_is_added_to(tmp_path: Path) -> None:
+    path = tmp_path / "findings.jsonl"
+    for _ in range(2):
+        sink = JsonLines(path)
+        await sink.deliver(findings())
+        await sink.close()
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_a_place_that_cannot_be_written_is_one_line_with_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ServiceError) as caught:
+        JsonLines(tmp_path / "file" / "findings.jsonl")
+    assert str(caught.value) == (
+        f"{tmp_path}/file/findings.jsonl: findings cannot be written there (File exists); set sinks.json_lines_path"
+    )
+    with pytest.raises(ServiceError, match="Is a directory"):
+        JsonLines(tmp_path)
+
+
+async def test_a_full_disk_asks_for_another_try() -> None:
+    sink = JsonLines(Path("/dev/full"))
+    assert await sink.deliver(findings()) is Delivery.RETRY
+    with pytest.raises(OSError, match="No space left"):
+        await sink.close()

@@ -1,0 +1,50 @@
+import io
+
+from rich.console import Console
+
+from detectors.finding import SEVERITIES
+from streams.sinks import Delivery
+from streams.sinks.terminal import Terminal, line
+from tests.streams.found import findings
+
+
+def plain(width: int = 200) -> Console:
+    return Console(file=io.StringIO(), width=width)
+
+
+def printed(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+async def test_each_finding_is_one_line_the_first_time_it_is_heard_of() -> None:
+    console = plain(width=40)
+    sink = Terminal(console)
+    for _ in range(2):
+        assert await sink.deliver(findings(2)) is Delivery.DELIVERED
+    first, second = printed(console)
+    assert first.startswith("2026-01-05 09:00:20Z  medium    vertical_scan       203.0.113.9 tried 20 ports of 10.0.1.")
+    assert second != first
+
+
+async def test_what_is_over_when_it_is_first_heard_of_is_not_news() -> None:
+    console = plain()
+    await Terminal(console).deliver([each for each in findings() if each.status == "closed"])
+    assert printed(console) == []
+
+
+def test_every_severity_has_a_look_of_its_own() -> None:
+    (finding, _) = findings()
+    styles = set()
+    for severity in SEVERITIES:
+        text = line(finding.model_copy(update={"severity": severity}))
+        (span,) = [each for each in text.spans if text.plain[each.start : each.end].strip() == severity]
+        styles.add(span.style)
+    assert len(styles) == len(SEVERITIES)
+
+
+async def test_words_of_records_are_never_taken_for_markup() -> None:
+    console = plain()
+    (finding, _) = findings()
+    await Terminal(console).deliver([finding.model_copy(update={"summary": "[bold]10.0.0.1[/bold] [/nonsense]"})])
+    assert printed(console)[0].endswith("[bold]10.0.0.1[/bold] [/nonsense]")
