@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.records import REFUSED, Dialect, Message, NetworkSettings, RecordSettings, decode, decode_all, dialects
@@ -60,6 +60,7 @@ def test_messages_together_are_read_as_each_alone(dialect: Dialect) -> None:
         assert together.equals(pl.concat(counted))
 
 
+@settings(deadline=None)
 @given(values=st.lists(WHATEVER, min_size=1, max_size=5))
 @pytest.mark.parametrize("dialect", dialects(), ids=lambda dialect: dialect.name)
 def test_whatever_the_bytes_it_answers_in_form(dialect: Dialect, values: list[bytes]) -> None:
@@ -76,6 +77,7 @@ def test_whatever_the_bytes_it_answers_in_form(dialect: Dialect, values: list[by
     assert (lines["message"] < len(values)).all()
 
 
+@settings(deadline=None)
 @given(values=st.lists(WHATEVER, min_size=1, max_size=5))
 def test_decoding_never_raises_and_is_the_same_every_time(values: list[bytes]) -> None:
     messages = [Message(value) for value in values]
