@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate pyproject.toml
+
 FLOWS ?=
 STAY ?=
 
@@ -61,10 +64,8 @@ docs: $(VENV)/installed-dev ## Write the generated pages of the docs anew
 
 .PHONY: lock
 lock: $(VENV)/installed-dev ## Refresh the lock files to the newest allowed versions
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --no-annotate --group build pyproject.toml --output-file requirements.lock
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --no-annotate --group dev pyproject.toml --output-file requirements-dev.lock
+	@$(COMPILE) --group dev --output-file requirements-dev.lock
+	@$(COMPILE) --group build --constraint requirements-dev.lock --output-file requirements.lock
 
 .PHONY: clean
 clean: ## Remove the virtual environment and everything that was made

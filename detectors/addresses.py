@@ -5,17 +5,21 @@ One representation means that IPv4 and IPv6 take the same vector code, and that 
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from detectors import written_addresses
+from detectors.texts import Texts
+
 UInt64Array = npt.NDArray[np.uint64]
+Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-MAPPED: Final = 0xFFFF << 32
+MAPPED: Final = written_addresses.MAPPED
 """Low half of an IPv4 address, without the address itself."""
 
 HASH_VERSION: Final = 1
@@ -55,61 +59,12 @@ def parse(text: pl.Series) -> tuple[pl.Series, pl.Series]:
     >>> [hex(value) if value is not None else None for value in high]
     ['0x0', '0x20010db800000000', None, None]
     """
-    parts = [pl.col("part").struct.field(f"field_{index}") for index in range(4)]
-    octets = (
-        text.rename("text")
-        .to_frame()
-        .with_columns(part=pl.col("text").str.splitn(".", 4))
-        .with_columns(
-            pl.sum_horizontal(part.str.len_bytes() for part in parts).alias("digits"),
-            *(part.cast(pl.UInt8, strict=False).alias(f"octet_{index}") for index, part in enumerate(parts)),
-        )
-    )
-    # Counting the digits again refuses what a cast lets pass: signs and leading zeros.
-    written = pl.sum_horizontal(
-        pl.lit(1, pl.UInt32) + (pl.col(f"octet_{index}") > 9) + (pl.col(f"octet_{index}") > 99) for index in range(4)
-    )
-    value = pl.lit(MAPPED, pl.UInt64)
-    for index in range(4):
-        value = value + pl.col(f"octet_{index}").cast(pl.UInt64) * (1 << (24 - 8 * index))
-    complete = pl.all_horizontal(pl.col(f"octet_{index}").is_not_null() for index in range(4))
-    parsed = octets.select(
-        low=pl.when(complete & (pl.col("digits") == written)).then(value),
-        colon=pl.col("text").str.contains(":", literal=True).fill_null(value=False),
-    )
-    low = parsed["low"]
-    high = low * 0
-    if parsed["colon"].any():
-        return _parse_ipv6(text, high, low)
-    return high.rename("high"), low.rename("low")
-
-
-def _parse_ipv6(text: pl.Series, high: pl.Series, low: pl.Series) -> tuple[pl.Series, pl.Series]:
-    written = text.filter(text.str.contains(":", literal=True)).unique()
-    values = [_ipv6(each) for each in written]
-    halves = pl.DataFrame(
-        {
-            "text": written,
-            "six_high": [None if value is None else value >> 64 for value in values],
-            "six_low": [None if value is None else value & 0xFFFF_FFFF_FFFF_FFFF for value in values],
-        },
-        schema={"text": pl.String, "six_high": pl.UInt64, "six_low": pl.UInt64},
-    )
-    joined = pl.DataFrame({"text": text, "high": high, "low": low}).join(
-        halves, on="text", how="left", maintain_order="left"
-    )
-    return (
-        joined.select(pl.coalesce("high", "six_high").alias("high"))["high"],
-        joined.select(pl.coalesce("low", "six_low").alias("low"))["low"],
-    )
-
-
-def _ipv6(text: str) -> int | None:
-    try:
-        address = IPv6Address(text)
-    except AddressValueError:
-        return None
-    return None if address.scope_id else int(address)
+    high, low, readable = written_addresses.read(Texts.of(text))
+    if readable.all():
+        return pl.Series("high", high), pl.Series("low", low)
+    halves = pl.DataFrame({"high": high, "low": low, "readable": readable})
+    read = halves.select(pl.when("readable").then(pl.col(name)) for name in ("high", "low"))
+    return read["high"], read["low"]
 
 
 def written(high: int, low: int) -> str:
@@ -155,25 +110,54 @@ class NetworkSet:
     """
 
     def __init__(self, networks: Iterable[str]) -> None:
-        self._masked = [_masked(text) for text in networks]
+        # Networks up to this long are a look-up by the first two bytes, whatever their number.
+        self._wide = np.zeros(1 << 16, np.bool_)
+        self._narrow: list[tuple[np.uint64, np.uint64]] = []
+        self._masked: list[tuple[np.uint64, np.uint64, np.uint64, np.uint64]] = []
+        for text in networks:
+            network = _network(text)
+            if isinstance(network, IPv6Network):
+                self._masked.append(_masked(network))
+            elif network.prefixlen <= 16:
+                first = int(network.network_address) >> 16
+                self._wide[first : first + (1 << (16 - network.prefixlen))] = True
+            else:
+                prefix, mask = int(network.network_address), int(network.netmask)
+                self._narrow.append((np.uint64(MAPPED | prefix), np.uint64(_UPPER_HALF | mask)))
 
     def contains(self, high: UInt64Array, low: UInt64Array) -> BoolArray:
         """Say for each address, shape (n,), whether any of the networks holds it."""
-        inside = np.zeros(len(low), np.bool_)
+        prefixes = low >> np.uint64(16)
+        mapped = (prefixes >> np.uint64(16)) == 0xFFFF
+        mapped &= high == 0
+        prefixes &= np.uint64(0xFFFF)
+        inside = self._wide.take(prefixes.view(np.int64))
+        for prefix, mask in self._narrow:
+            inside |= (low & mask) == prefix
+        if mapped.all():
+            return inside
+        inside &= mapped
+        six = ~mapped
         for prefix_high, mask_high, prefix_low, mask_low in self._masked:
-            member = (low & mask_low) == prefix_low
-            member &= (high & mask_high) == prefix_high
-            inside |= member
+            inside |= ((low & mask_low) == prefix_low) & ((high & mask_high) == prefix_high) & six
         return inside
 
 
-def _masked(text: str) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+_UPPER_HALF: Final = 0xFFFF_FFFF << 32
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """Read a network; one of mapped IPv4 addresses is an IPv4 network."""
     network = ip_network(text)
-    if isinstance(network, IPv6Network):
-        prefix, mask = int(network.network_address), int(network.netmask)
-    else:
-        prefix = MAPPED | int(network.network_address)
-        mask = int(network.netmask) | ((1 << 128) - (1 << 32))
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped, network.prefixlen - 96))
+    return network
+
+
+def _masked(network: IPv6Network) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    prefix, mask = int(network.network_address), int(network.netmask)
     half = 0xFFFF_FFFF_FFFF_FFFF
     return np.uint64(prefix >> 64), np.uint64(mask >> 64), np.uint64(prefix & half), np.uint64(mask & half)
 
@@ -203,9 +187,19 @@ def host_key(scope_salt: UInt64Array, high: UInt64Array, low: UInt64Array) -> UI
     return _mix(low + _mix(high + _mix(scope_salt)))
 
 
+def host_keys(salts: UInt64Array, scopes: Int64Array, high: UInt64Array, low: UInt64Array) -> UInt64Array:
+    """Do what `host_key` does where scopes repeat: `salts[scopes]` are the numbers it takes."""
+    begun = _mix(salts)
+    if not high.any():
+        return _mix(low + _mix(begun).take(scopes))
+    return _mix(low + _mix(high + begun.take(scopes)))
+
+
 def _mix(values: UInt64Array) -> UInt64Array:
     mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    result: UInt64Array = mixed ^ (mixed >> np.uint64(31))
-    return result
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed

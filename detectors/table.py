@@ -46,6 +46,10 @@ def _optional(name: str, dtype: pl.DataType, meaning: str, *, null: str = "not l
     return Column(name, dtype, meaning, null=null, aws=name.replace("_", "-"), required=False)
 
 
+def _packet(name: str, meaning: str, *, aws: str | None = None) -> Column:
+    return Column(name, pl.UInt64(), meaning, null="not logged", aws=aws, required=False)
+
+
 _COVERAGE: Final = "the row tells of coverage (NODATA, SKIPDATA), not of a flow"
 
 COLUMNS: Final = (
@@ -97,8 +101,10 @@ COLUMNS: Final = (
     _optional("subnet_id", pl.String(), "Reporter's subnet"),
     _optional("instance_id", pl.String(), "Reporter's instance"),
     _optional("type", pl.String(), "IPv4, IPv6 or EFA"),
-    _optional("pkt_srcaddr", pl.String(), "Sender's address inside the packet, behind translation"),
-    _optional("pkt_dstaddr", pl.String(), "Receiver's address inside the packet, behind translation"),
+    _packet("packet_source_high", "High half of the sender's address inside the packet, behind translation"),
+    _packet("packet_source_low", "Low half of the sender's address inside the packet", aws="pkt-srcaddr"),
+    _packet("packet_destination_high", "High half of the receiver's address inside the packet, behind translation"),
+    _packet("packet_destination_low", "Low half of the receiver's address inside the packet", aws="pkt-dstaddr"),
     _optional("region", pl.String(), "Region of the reporter"),
     _optional("az_id", pl.String(), "Availability zone of the reporter"),
     _optional("sublocation_type", pl.String(), "wavelength, outpost or localzone"),
@@ -106,12 +112,38 @@ COLUMNS: Final = (
     _optional("pkt_src_aws_service", pl.String(), "AWS service the packet came from"),
     _optional("pkt_dst_aws_service", pl.String(), "AWS service the packet went to"),
     _optional("traffic_path", pl.UInt8(), "Way of egress traffic, 1 to 8"),
+    _optional("ecs_cluster_arn", pl.String(), "ARN of the task's ECS cluster"),
+    _optional("ecs_cluster_name", pl.String(), "Name of the task's ECS cluster"),
+    _optional("ecs_container_instance_arn", pl.String(), "ARN of the task's container instance"),
+    _optional("ecs_container_instance_id", pl.String(), "Identifier of the task's container instance"),
+    _optional("ecs_container_id", pl.String(), "Identifier of the first running container"),
+    _optional("ecs_second_container_id", pl.String(), "Identifier of the second running container"),
+    _optional("ecs_service_name", pl.String(), "Name of the task's ECS service"),
+    _optional("ecs_task_definition_arn", pl.String(), "ARN of the task definition"),
+    _optional("ecs_task_arn", pl.String(), "ARN of the task"),
+    _optional("ecs_task_id", pl.String(), "Identifier of the task"),
     _optional("reject_reason", pl.String(), "Why the traffic was refused"),
+    _optional("resource_id", pl.String(), "Resource that the interface belongs to"),
+    _optional("encryption_status", pl.UInt8(), "0 clear, 1 Nitro, 2 by the application, 3 both"),
+    _optional("instance_tag", pl.String(), "Value of the first chosen tag of the instance, percent-encoded"),
+    _optional("instance_tag_2", pl.String(), "Value of the second chosen tag of the instance, percent-encoded"),
+    _optional("interface_tag", pl.String(), "Value of the first chosen tag of the interface, percent-encoded"),
+    _optional("interface_tag_2", pl.String(), "Value of the second chosen tag of the interface, percent-encoded"),
+    _optional("asg_tag", pl.String(), "Value of the first chosen tag of the scaling group, percent-encoded"),
+    _optional("asg_tag_2", pl.String(), "Value of the second chosen tag of the scaling group, percent-encoded"),
+    _optional("interface_type", pl.String(), "Kind of interface, for example nat_gateway"),
+    _optional("next_hop_interface_id", pl.String(), "Interface that the traffic goes to next"),
+    _optional("next_hop_subnet_id", pl.String(), "Subnet that the traffic goes to next"),
+    _optional("next_hop_az_id", pl.String(), "Availability zone that the traffic goes to next"),
+    _optional("next_hop_vpc_id", pl.String(), "VPC that the traffic goes to next"),
+    _optional("next_hop_interface_type", pl.String(), "Kind of interface that the traffic goes to next"),
 )
 """Every column there is, in order: the required ones first."""
 
 SCHEMA: Final = pl.Schema({column.name: column.dtype for column in COLUMNS if column.required})
 OPTIONAL: Final = pl.Schema({column.name: column.dtype for column in COLUMNS if not column.required})
+_REQUIRED: Final = SCHEMA.names()
+_DTYPES: Final = {column.name: column.dtype for column in COLUMNS}
 
 
 class Table:
@@ -137,14 +169,14 @@ class Table:
 
     def __init__(self, frame: pl.DataFrame) -> None:
         names = frame.columns
-        required = SCHEMA.names()
-        if names[: len(required)] != required:
-            raise ValueError(f"a record table begins with the columns {required}, not {names[: len(required)]}")
-        for name, dtype in frame.schema.items():
-            expected = SCHEMA.get(name) or OPTIONAL.get(name)
+        first = names[: len(_REQUIRED)]
+        if first != _REQUIRED:
+            raise ValueError(f"a record table begins with the columns {_REQUIRED}, not {first}")
+        for name, dtype in zip(names, frame.dtypes, strict=True):
+            expected = _DTYPES.get(name)
             if expected is None:
                 raise ValueError(f"a record table has no column {name!r}")
-            if expected != dtype:
+            if expected is not dtype and expected != dtype:
                 raise ValueError(f"column {name!r} of a record table is {expected}, not {dtype}")
         self.frame = frame
 
@@ -160,7 +192,11 @@ class Table:
             return cls.empty()
         if len(tables) == 1:
             return tables[0]
-        return cls(pl.concat([table.frame for table in tables], how="diagonal"))
+        frames = [table.frame for table in tables]
+        if all(frame.columns == frames[0].columns for frame in frames):
+            return cls(pl.concat(frames))
+        together = pl.concat(frames, how="diagonal")
+        return cls(together.select(column.name for column in COLUMNS if column.name in together.columns))
 
     def __len__(self) -> int:
         return self.frame.height

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 
 from streams.agents import NotifyAgent, WatchAgent
 from streams.app import build
@@ -55,7 +56,10 @@ class Service:
             return ["the service is starting"]
         if self.app.should_stop:
             return ["the service is stopping"]
-        assigned = {partition.topic for partition in self.app.consumer.assignment()}
+        try:
+            assigned = {partition.topic for partition in self.app.consumer.assignment()}
+        except ConsumerNotStarted:
+            return ["the service is starting"]
         return [] if self._flows in assigned else [f"no partition of {self._flows} is assigned"]
 
     async def __aenter__(self) -> Self:

@@ -20,7 +20,6 @@ APACHE_2_0 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 """SHA-256 of https://www.apache.org/licenses/LICENSE-2.0.txt."""
 
 FOR_OTHERS = {
-    "cramjam": "codecs of aiokafka",
     "crc32c": "checksums of kafka-python in C",
     "lz4": "codec of kafka-python",
 }

@@ -1,89 +1,92 @@
 """AWS VPC Flow Logs as text lines (https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html)."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import polars as pl
 
-from streams.records.contract import FORMAT_HEADER, REFUSED, Dialect, Message, Read
+from streams.records.contract import FORMAT_HEADER, Dialect, Message, Read
+from streams.records.fields import KNOWN
+from streams.records.lines import Lines
 from streams.records.settings import RecordSettings
 
-_HEADER_WORDS: Final = frozenset({"srcaddr", "dstaddr", "interface-id", "log-status"})
+_SMALL_LETTER: Final = re.compile(rb"^[a-z].*$", re.MULTILINE)
+_FIELD_NAME: Final = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
 def header_format(line: bytes) -> str | None:
     """Return the format that a header line announces, or None where the line is no header.
 
+    All its words look like names of fields, and at least two of them are.
+
     >>> header_format(b"version account-id interface-id srcaddr dstaddr")
     'version account-id interface-id srcaddr dstaddr'
     >>> header_format(b"2 123456789010 eni-0123456789 192.0.2.1 198.51.100.7")
     """
-    words = line.split()
-    if len(words) > 1 and not _HEADER_WORDS.isdisjoint(word.decode("ascii", "replace") for word in words):
-        return b" ".join(words).decode("ascii", "replace")
+    if not line[:1].isalpha():
+        return None
+    words = line.replace(b",", b" ").decode("ascii", "replace").split()
+    names = [word.strip('"').replace("_", "-") for word in words]
+    if sum(name in KNOWN or name.startswith("tgw-") for name in names) < 2 or not all(
+        _FIELD_NAME.fullmatch(name) for name in names
+    ):
+        return None
+    return " ".join(names)
+
+
+def last_header_format(text: bytes) -> str | None:
+    """Return the format that the last header line in a text announces, or None where there is no header line."""
+    for line in reversed(_SMALL_LETTER.findall(text)):
+        announced = header_format(line)
+        if announced is not None:
+            return announced
     return None
 
 
 class AwsText(Dialect):
-    """Lines of fields separated by single spaces, in the default or any custom order."""
+    """Lines of fields separated by a space, tab or comma, in the default or any custom order."""
 
     name = "aws-text"
-
-    def recognises(self, message: Message, settings: RecordSettings) -> bool:
-        """Take everything that does not begin like JSON, gzip, zstd or Parquet."""
-        del settings
-        return message.value[:1] not in {b"{", b"[", b"\x1f", b"\x28", b"P"}
+    begins = bytes(range(256))
+    last = True
 
     def layout(self, message: Message, settings: RecordSettings) -> str:
-        """Name the format: the message's own header line, its header, or the settings, in this order."""
-        announced = header_format(message.value.split(b"\n", 1)[0])
-        if announced is not None:
-            return announced
+        """Name the format that the message states in its headers, if it does."""
+        del settings
         stated = message.headers.get(FORMAT_HEADER)
-        return stated.decode("ascii", "replace") if stated is not None else settings.format
+        return " ".join(stated.decode("ascii", "replace").split()) if stated is not None else ""
 
-    def read(self, messages: Sequence[Message], layout: str, settings: RecordSettings) -> Read:
-        """Split lines into fields; a line with another number of fields is refused."""
-        names = [name.replace("-", "_") for name in layout.split()]
-        lines = _lines(messages)
-        fields = pl.col("raw").str.count_matches(" ", literal=True) + 1
-        wrong = fields < len(names) if settings.tolerate_extra_fields else fields != len(names)
-        lines = lines.with_columns(fields=fields, wrong=wrong)
-        refused = lines.filter("wrong").select(
-            "message",
-            "line",
-            pl.format("wrong field count: {} instead of {}", "fields", pl.lit(len(names))).alias("reason"),
-            pl.col("raw").cast(pl.Binary),
+    def read(self, messages: Sequence[Message], layout: str, settings: RecordSettings) -> Iterator[Read]:
+        """Split lines into fields.
+
+        A header line holds for the lines behind it in its message. Where neither it nor the layout says what
+        the fields are, the number of fields chooses among the formats of the settings.
+        """
+        formats = (layout,) if layout else self.formats(settings)
+        lines = Lines(
+            [message.value for message in messages],
+            tuple(tuple(each.split()) for each in formats),
+            header_format,
+            surplus=settings.tolerate_extra_fields,
         )
-        split = lines.filter(~pl.col("wrong")).with_columns(
-            pl.col("raw").str.split_exact(" ", len(names)).struct.rename_fields([*names, ""]).alias("fields")
-        )
-        frame = split.select(
-            "message", "line", "raw", *(pl.col("fields").struct.field(name) for name in dict.fromkeys(names))
-        )
-        missing = frame.select(
-            "message",
-            "line",
-            "raw",
-            *(pl.when(pl.col(name) != "-").then(pl.col(name)).alias(name) for name in dict.fromkeys(names)),
-        )
-        return Read(missing, refused.cast(REFUSED))
+        return map(from_transit_gateway, lines.read())
+
+    def formats(self, settings: RecordSettings) -> tuple[str, ...]:
+        """Return the formats that lines may have which say nothing about it."""
+        return tuple(dict.fromkeys((settings.format, *settings.formats)))
 
 
-def _lines(messages: Sequence[Message]) -> pl.DataFrame:
-    """Lay out the lines of messages, without blank lines and header lines, but numbered with them."""
-    texts = pl.Series("raw", [message.value.decode("utf-8", "replace") for message in messages], dtype=pl.String)
-    return (
-        texts.to_frame()
-        .with_row_index("message")
-        .with_columns(pl.col("raw").str.split("\n"))
-        .with_columns(line=pl.int_ranges(1, pl.col("raw").list.len() + 1, dtype=pl.UInt32))
-        .explode("raw", "line")
-        .with_columns(pl.col("raw").str.strip_chars_end("\r "))
-        .filter(pl.col("raw") != "", ~_is_header())
-        .select("message", "line", "raw")
-    )
+def from_transit_gateway(read: Read) -> Read:
+    """Put what transit gateways log into the columns of VPC flow logs; leave other reads as they are.
 
-
-def _is_header() -> pl.Expr:
-    return pl.col("raw").str.contains("srcaddr", literal=True) | pl.col("raw").str.contains("log-status", literal=True)
+    A gateway logs what it forwards or loses, so that security groups have let it pass; its attachment stands
+    for the interface, and each end's VPC is known.
+    """
+    attachment = read.columns.get("tgw_attachment_id")
+    if attachment is None:
+        return read
+    columns = dict(read.columns)
+    columns.setdefault("interface_id", attachment)
+    columns.setdefault("action", pl.Series(["ACCEPT"]).new_from_index(0, len(read.messages)))
+    return Read(columns, read.messages, read.positions, read.places, read.refused)

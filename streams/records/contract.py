@@ -1,16 +1,19 @@
-"""The contract of a dialect: one way of writing flow records."""
+"""The contracts of a dialect, one way of writing flow records, and of an envelope around them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from detectors.table import Table
+from detectors.texts import Texts
 from streams.records.settings import RecordSettings
+
+Int64Array = npt.NDArray[np.int64]
 
 DIALECT_HEADER: Final = "flowhawk-dialect"
 """Header of a Kafka message that names its dialect."""
@@ -43,22 +46,66 @@ class Message(NamedTuple):
     timestamp: int | None = None
 
 
+class Place(NamedTuple):
+    """Where a refused line stood: the index of its message, its number there, and its bytes."""
+
+    message: int
+    line: int
+    raw: bytes
+
+
+class Places(Protocol):
+    """Finds where rows of a `Read` stood; asked only about the few that are refused."""
+
+    def __call__(self, rows: Int64Array, /) -> list[Place]:
+        """Return the place of each row, in the order asked."""
+
+
+class Refusal(NamedTuple):
+    """One refused line and why."""
+
+    place: Place
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a dialect makes of messages, before anything is checked.
+    """Some of what a dialect finds in messages, before anything is checked.
 
     Attributes
     ----------
-    frame
-        One row per line that has the shape of a record: `message` and `line` (UInt32) and the line's bytes
-        `raw` (Binary or String), then columns named after AWS's fields with underscores (`srcaddr`,
-        `interface_id`, ...), each a String or of its type in the table, null where the record has none.
+    columns
+        Named after AWS's fields with underscores (`srcaddr`, `interface_id`, ...), all of one length: texts
+        as they are written, strings, or numbers. Empty, `-` and null are missing values.
+    messages
+        Index of the message that each row came from, int64, shape (rows,).
+    positions
+        Ascending in the order that rows have inside their message, int64, shape (rows,).
+    places
+        Where rows stood.
     refused
-        Lines without the shape of a record, columns of `REFUSED`.
+        Lines without the shape of a record.
     """
 
-    frame: pl.DataFrame
-    refused: pl.DataFrame
+    columns: Mapping[str, Texts | pl.Series]
+    messages: Int64Array
+    positions: Int64Array
+    places: Places
+    refused: Sequence[Refusal] = field(default_factory=tuple)
+
+    @classmethod
+    def nothing(cls, refused: Sequence[Refusal]) -> Self:
+        """Make a read without rows."""
+        none = np.zeros(0, np.int64)
+        return cls({}, none, none, lambda _: [], refused)
+
+    def at(self, rows: Int64Array) -> "Read":
+        """Take some of the rows, and no refused lines."""
+        columns = {
+            name: column.at(rows) if isinstance(column, Texts) else column.gather(rows)
+            for name, column in self.columns.items()
+        }
+        return Read(columns, self.messages[rows], self.positions[rows], lambda some: self.places(rows[some]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +124,65 @@ class Decoded:
 
     table: Table
     refused: pl.DataFrame
-    rows: npt.NDArray[np.int64]
+    rows: Int64Array
 
 
 class Dialect(ABC):
-    """One way of writing flow records. It holds no state."""
+    """One way of writing flow records. It holds no state.
+
+    A new one is a module of this package with a subclass; nothing else needs to know of it.
+    """
 
     name: ClassVar[str]
 
-    @abstractmethod
-    def recognises(self, message: Message, settings: RecordSettings) -> bool:
-        """Say whether a message is written in this dialect, from its own bytes and headers alone."""
+    begins: ClassVar[bytes]
+    """The bytes that a message may begin with, behind white space; `recognises` is asked only about such."""
 
-    @abstractmethod
+    last: ClassVar[bool] = False
+    """Whether it takes all that no other dialect recognises."""
+
+    def recognises(self, message: Message, settings: RecordSettings) -> bool:
+        """Say whether a message is written in this dialect, from its own bytes and headers, without envelopes.
+
+        Dialects that may begin alike are asked in the order of their names, and the first to say yes has it.
+        """
+        del message, settings
+        return True
+
     def layout(self, message: Message, settings: RecordSettings) -> str:
         """Name what messages must have in common to be read at one go, for example their format."""
+        del message, settings
+        return ""
 
     @abstractmethod
-    def read(self, messages: Sequence[Message], layout: str, settings: RecordSettings) -> Read:
-        """Read messages of one layout. Never raises, whatever the bytes."""
+    def read(self, messages: Sequence[Message], layout: str, settings: RecordSettings) -> Iterator[Read]:
+        """Read messages of one layout, a few thousand rows at a time. Never raises, whatever the bytes."""
+
+
+class EnvelopeError(Exception):
+    """An envelope cannot be opened; says why."""
+
+
+class Envelope(ABC):
+    """Something around flow records that must come off first: compression, a subscription's wrapping."""
+
+    name: ClassVar[str]
+
+    begins: ClassVar[bytes]
+    """The bytes that a message may begin with, behind white space; `recognises` is asked only about such."""
+
+    last: ClassVar[bool] = False
+
+    @abstractmethod
+    def recognises(self, value: bytes) -> bool:
+        """Say whether a message is such an envelope, from its own bytes alone."""
+
+    @abstractmethod
+    def open(self, value: bytes, settings: RecordSettings) -> bytes:
+        """Return what is inside; its line n is what refusals call line n. Empty where nothing is to be read.
+
+        Raises
+        ------
+        EnvelopeError
+            When it is broken, or there is more in it than the settings allow.
+        """

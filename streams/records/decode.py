@@ -1,51 +1,83 @@
-"""From messages to the record table: find the dialect, read, check, and say whose addresses they are."""
+"""From messages to the record table: open envelopes, find the dialect, read, check, complete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import groupby
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 
-from detectors import addresses
-from detectors.addresses import LOCAL_NETWORKS, PRIVATE_NETWORKS, NetworkSet, host_key, scope_salt
-from detectors.table import ACTIONS, DIRECTIONS, LOG_STATUSES, OPTIONAL, SCHEMA, Table
-from streams.records.aws_text import AwsText
-from streams.records.contract import DIALECT_HEADER, REFUSED, Decoded, Dialect, Message
+import streams.records
+from detectors.discovery import implementations
+from detectors.table import Table
+from detectors.texts import Texts
+from streams.records.check import Checked, check
+from streams.records.complete import complete
+from streams.records.contract import (
+    DIALECT_HEADER,
+    REFUSED,
+    Decoded,
+    Dialect,
+    Envelope,
+    EnvelopeError,
+    Int64Array,
+    Message,
+    Place,
+    Refusal,
+)
 from streams.records.settings import NetworkSettings, RecordSettings
 
-_EARLIEST: Final = 946_684_800
-"""2000-01-01: no cloud kept flow logs before."""
+_DEEPEST: Final = 4
+"""Envelopes inside envelopes that are opened: base64, gzip, subscription, and one to spare."""
 
-_NUMBERS: Final = (
-    ("srcport", "source_port", 65_535),
-    ("dstport", "destination_port", 65_535),
-    ("protocol", "protocol", 255),
-    ("packets", "packets", 2**63 - 1),
-    ("bytes", "bytes", 2**63 - 1),
-    ("start", "start", 2**33),
-    ("end", "end", 2**33),
-    ("tcp_flags", "tcp_flags", 255),
-)
-"""Name of the field, name of the column, highest value."""
+_BLANKS: Final = b" \t\r\n"
+_BLANK_BYTES: Final = frozenset((b" ", b"\t", b"\r", b"\n"))
+_BATCH_ROWS: Final = 32_768
+_NO_LIMIT: Final = 2**62
+_NOTHING_REFUSED: Final = pl.DataFrame(schema=REFUSED)
 
-_NEEDED: Final = ("srcport", "dstport", "protocol", "packets", "bytes")
+Kind = TypeVar("Kind", Dialect, Envelope)
 
 
 @cache
 def dialects() -> tuple[Dialect, ...]:
     """Return every dialect there is, in the order in which they are asked."""
-    return (AwsText(),)
+    return _ordered(
+        each()
+        for each in implementations(streams.records, Dialect)  # type: ignore[type-abstract]  # abstract on purpose
+    )
+
+
+@cache
+def envelopes() -> tuple[Envelope, ...]:
+    """Return every envelope there is, in the order in which they are asked."""
+    return _ordered(
+        each()
+        for each in implementations(streams.records, Envelope)  # type: ignore[type-abstract]  # abstract on purpose
+    )
+
+
+def _ordered(kinds: Iterable[Kind]) -> tuple[Kind, ...]:
+    return tuple(sorted(kinds, key=attrgetter("last", "name")))
+
+
+@cache
+def _beginning(byte: bytes) -> tuple[tuple[Envelope, ...], tuple[Dialect, ...]]:
+    """Return the envelopes and dialects that may begin with a byte."""
+    return (
+        tuple(each for each in envelopes() if byte and byte in each.begins),
+        tuple(each for each in dialects() if byte and byte in each.begins),
+    )
 
 
 def decode(message: Message, records: RecordSettings, networks: NetworkSettings) -> Decoded:
-    """Decode one message.
+    r"""Decode one message.
 
     Examples
     --------
     >>> line = b"2 123456789010 eni-1 192.0.2.1 10.0.0.5 40000 22 6 3 180 1700000000 1700000050 REJECT OK"
-    >>> decoded = decode(Message(line + b"\\nnonsense"), RecordSettings(), NetworkSettings())
+    >>> decoded = decode(Message(line + b"\nnonsense"), RecordSettings(), NetworkSettings())
     >>> decoded.table.frame["destination_port"].to_list(), decoded.refused["reason"].to_list()
     ([22], ['wrong field count: 1 instead of 14'])
     """
@@ -54,223 +86,166 @@ def decode(message: Message, records: RecordSettings, networks: NetworkSettings)
 
 def decode_all(messages: Sequence[Message], records: RecordSettings, networks: NetworkSettings) -> Decoded:
     """Decode messages at one go: the same as each on its own, one below the other."""
-    tables: list[Table] = []
-    refusals: list[pl.DataFrame] = []
-    rows = np.zeros(len(messages), np.int64)
-    sorted_out = [_sort_out(message, records) for message in messages]
-    begin = 0
-    for key, group in groupby(sorted_out):
-        end = begin + len(list(group))
-        if key is None:
-            refusals.append(_unknown(messages[begin:end], begin))
-        else:
-            name, layout = key
-            read = _named(name).read(messages[begin:end], layout, records)
-            timestamps = np.array([message.timestamp or 0 for message in messages[begin:end]], np.int64)
-            table, source, refused = _check(read.frame, timestamps, records, networks)
-            rows[begin:end] = np.bincount(source, minlength=end - begin)
-            tables.append(table)
-            refusals += [each.with_columns(pl.col("message") + begin) for each in (read.refused, refused)]
-        begin = end
-    refused = pl.concat(refusals).cast(REFUSED) if refusals else pl.DataFrame(schema=REFUSED)
-    return Decoded(Table.concatenated(tables), refused.sort("message", "line"), rows)
+    groups, refused = sort_out(messages, records)
+    parts: list[Checked] = []
+    for group in groups:
+        latest = _latest(group.messages, records)
+        for read in group.dialect.read(group.messages, group.layout, records):
+            part = check(read, None if latest is None else latest[read.messages])
+            if len(group.messages) == len(messages):
+                refused += read.refused
+                refused += part.refused
+            else:
+                refused += group.renumbered(read.refused)
+                refused += group.renumbered(part.refused)
+                part.messages = group.indices[part.messages]
+            if len(part.messages):
+                parts.append(part)
+    table, sources = _table(parts, networks)
+    return Decoded(table, _frame(refused), np.bincount(sources, minlength=len(messages)))
 
 
-def _sort_out(message: Message, records: RecordSettings) -> tuple[str, str] | None:
+class Group(NamedTuple):
+    """Messages that are read at one go, as they are without their envelopes, and their indices among all."""
+
+    dialect: Dialect
+    layout: str
+    messages: Sequence[Message]
+    indices: Int64Array
+
+    def renumbered(self, refusals: Iterable[Refusal]) -> Iterator[Refusal]:
+        """Name messages by their indices among all."""
+        for place, reason in refusals:
+            yield Refusal(place._replace(message=int(self.indices[place.message])), reason)
+
+
+def sort_out(messages: Sequence[Message], records: RecordSettings) -> tuple[list[Group], list[Refusal]]:
+    """Open envelopes, and put messages of one dialect and layout together."""
+    alike = _alike(messages, records)
+    if alike is not None:
+        return [alike], []
+    refused: list[Refusal] = []
+    groups: dict[tuple[str, str], tuple[Dialect, list[Message], list[int]]] = {}
+    for index, message in enumerate(messages):
+        try:
+            opened = _opened(message, records)
+        except EnvelopeError as error:
+            refused.append(Refusal(Place(index, 1, message.value), str(error)))
+            continue
+        if not opened.value.strip(_BLANKS):
+            continue
+        dialect = _dialect(opened, records)
+        if dialect is None:
+            refused.append(Refusal(Place(index, 1, message.value), "written in a dialect that nobody knows"))
+            continue
+        layout = dialect.layout(opened, records)
+        _, members, indices = groups.setdefault((dialect.name, layout), (dialect, [], []))
+        members.append(opened)
+        indices.append(index)
+    return [
+        Group(dialect, layout, members, np.array(indices, np.int64))
+        for (_, layout), (dialect, members, indices) in groups.items()
+    ], refused
+
+
+def _alike(messages: Sequence[Message], records: RecordSettings) -> Group | None:
+    """Put all messages together where their first bytes and headers alone say that they belong together."""
+    if not messages:
+        return None
+    headers = messages[0].headers
+    if DIALECT_HEADER in headers or any(message.headers != headers for message in messages):
+        return None
+    first = {message.value[:1] for message in messages}
+    candidates = {_beginning(byte) for byte in first}
+    if len(candidates) != 1 or not _BLANK_BYTES.isdisjoint(first):
+        return None
+    ((wrappings, written),) = candidates
+    if wrappings or len(written) != 1 or not written[0].last:
+        return None
+    return Group(written[0], written[0].layout(messages[0], records), messages, np.arange(len(messages)))
+
+
+def _opened(message: Message, records: RecordSettings) -> Message:
+    value = message.value
+    for _ in range(_DEEPEST):
+        envelope = next((each for each in _beginning(_first(value))[0] if each.recognises(value)), None)
+        if envelope is None:
+            return message if value is message.value else message._replace(value=value)
+        value = envelope.open(value, records)
+    raise EnvelopeError(f"more than {_DEEPEST} envelopes inside each other")
+
+
+def _first(value: bytes) -> bytes:
+    first = value[:1]
+    return value.lstrip(_BLANKS)[:1] if first in _BLANK_BYTES else first
+
+
+def _dialect(message: Message, records: RecordSettings) -> Dialect | None:
     stated = message.headers.get(DIALECT_HEADER)
-    for dialect in dialects():
-        if dialect.name.encode() == stated or (stated is None and dialect.recognises(message, records)):
-            return dialect.name, dialect.layout(message, records)
-    return None
+    if stated is not None:
+        return next((each for each in dialects() if each.name.encode() == stated), None)
+    return next((each for each in _beginning(_first(message.value))[1] if each.recognises(message, records)), None)
 
 
-def _named(name: str) -> Dialect:
-    return next(dialect for dialect in dialects() if dialect.name == name)
+def _latest(messages: Sequence[Message], records: RecordSettings) -> Int64Array | None:
+    """Return the latest time that a record of each message may end at; None where nobody knows any."""
+    timestamps = [message.timestamp for message in messages]
+    if not any(timestamps):
+        return None
+    return np.array(
+        [each // 1000 + records.future_tolerance_seconds if each else _NO_LIMIT for each in timestamps], np.int64
+    )
 
 
-def _unknown(messages: Sequence[Message], begin: int) -> pl.DataFrame:
-    return pl.DataFrame(
+def _table(parts: Sequence[Checked], networks: NetworkSettings) -> tuple[Table, Int64Array]:
+    """Build the table of all rows in order, and say which message each came from."""
+    alike: dict[tuple[object, ...], list[Checked]] = {}
+    for part in parts:
+        buffers = (column.buffer if isinstance(column, Texts) else None for column in part.texts.values())
+        alike.setdefault((*part.numbers, *part.texts, *buffers), []).append(part)
+    tables = [complete(some, networks) for same in alike.values() for some in _batches(same)]
+    ordered = [part for same in alike.values() for part in same]
+    if not ordered:
+        return Table.empty(), np.zeros(0, np.int64)
+    messages = np.concatenate([part.messages for part in ordered])
+    table = Table.concatenated(tables)
+    positions = np.concatenate([part.positions for part in ordered])
+    if _ascend(messages, positions):
+        return table, messages
+    order = np.lexsort((positions, messages))
+    return Table(table.frame[order]), messages[order]
+
+
+def _batches(parts: Sequence[Checked]) -> Iterator[list[Checked]]:
+    """Put neighbouring parts together, up to as many rows as the processor's cache likes."""
+    batch: list[Checked] = []
+    rows = 0
+    for part in parts:
+        if batch and rows + len(part.messages) > _BATCH_ROWS:
+            yield batch
+            batch, rows = [], 0
+        batch.append(part)
+        rows += len(part.messages)
+    if batch:
+        yield batch
+
+
+def _ascend(messages: Int64Array, positions: Int64Array) -> bool:
+    later, same = messages[1:] > messages[:-1], messages[1:] == messages[:-1]
+    return bool((later | (same & (positions[1:] > positions[:-1]))).all())
+
+
+def _frame(refused: Sequence[Refusal]) -> pl.DataFrame:
+    if not refused:
+        return _NOTHING_REFUSED
+    places = [each.place for each in refused]
+    frame = pl.DataFrame(
         {
-            "message": range(begin, begin + len(messages)),
-            "line": [1] * len(messages),
-            "reason": ["not written in any known dialect"] * len(messages),
-            "raw": [message.value for message in messages],
+            "message": [place.message for place in places],
+            "line": [place.line for place in places],
+            "reason": [each.reason for each in refused],
+            "raw": [place.raw for place in places],
         },
         schema=REFUSED,
     )
-
-
-def _check(
-    frame: pl.DataFrame, timestamps: "np.typing.NDArray[np.int64]", records: RecordSettings, networks: NetworkSettings
-) -> tuple[Table, "np.typing.NDArray[np.uint32]", pl.DataFrame]:
-    """Type the columns of a frame, refuse the rows that make no sense, and complete the rest.
-
-    Returns
-    -------
-    tuple
-        The table, the index of the message that each of its rows came from, and the refused rows.
-    """
-    typed = _typed(frame)
-    written = timestamps[typed["message"].to_numpy()] // 1000
-    latest = pl.Series("latest", np.where(written > 0, written + records.future_tolerance_seconds, 2**33))
-    reasons = _reasons(frame, typed.with_columns(latest))
-    refused_rows = reasons.is_not_null()
-    refused = frame.filter(refused_rows).select(
-        "message", "line", reason=reasons.filter(refused_rows), raw=pl.col("raw").cast(pl.Binary)
-    )
-    accepted = typed.filter(~refused_rows)
-    return _complete(accepted, networks), accepted["message"].to_numpy(), refused
-
-
-def _field(frame: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.Expr:
-    if name not in frame.columns:
-        return pl.lit(None, dtype)
-    return pl.col(name).cast(dtype, strict=False)
-
-
-def _typed(frame: pl.DataFrame) -> pl.DataFrame:
-    source_high, source_low = _addresses(frame, "srcaddr")
-    destination_high, destination_low = _addresses(frame, "dstaddr")
-    optional = [name for name in OPTIONAL.names() if name in frame.columns]
-    return frame.select(
-        "message",
-        source_high=source_high,
-        source_low=source_low,
-        destination_high=destination_high,
-        destination_low=destination_low,
-        **{column: _field(frame, name, SCHEMA[column]) for name, column, _ in _NUMBERS},
-        action=_field(frame, "action", ACTIONS),
-        log_status=_field(frame, "log_status", LOG_STATUSES)
-        if "log_status" in frame.columns
-        else pl.lit("OK", LOG_STATUSES),
-        direction=_field(frame, "flow_direction", DIRECTIONS),
-        account_id=_field(frame, "account_id", pl.String()),
-        vpc_id=_field(frame, "vpc_id", pl.String()),
-        interface_id=_field(frame, "interface_id", pl.String()),
-        **{name: _field(frame, name, OPTIONAL[name]) for name in optional},
-    )
-
-
-def _addresses(frame: pl.DataFrame, name: str) -> tuple[pl.Series, pl.Series]:
-    if name not in frame.columns:
-        missing = pl.Series(name, [None], dtype=pl.UInt64).new_from_index(0, frame.height)
-        return missing, missing
-    return addresses.parse(frame[name])
-
-
-def _reasons(frame: pl.DataFrame, typed: pl.DataFrame) -> pl.Series:
-    """Say why each row is refused; null where it is not."""
-    written = {
-        name: (pl.col(f"written_{name}") if name in frame.columns else pl.lit(None, pl.String))
-        for name in (
-            "srcaddr",
-            "dstaddr",
-            "action",
-            "log_status",
-            "flow_direction",
-            *(field for field, _, _ in _NUMBERS),
-        )
-    }
-    both = typed.with_columns(
-        frame.get_column(name).alias(f"written_{name}") for name in written if name in frame.columns
-    )
-    flow = pl.col("log_status") == "OK"
-    checks: list[tuple[pl.Expr, pl.Expr]] = [
-        (
-            pl.col("log_status").is_null(),
-            pl.format("log-status {} is not OK, NODATA or SKIPDATA", written["log_status"].fill_null("-")),
-        ),
-    ]
-    for name, column in (("srcaddr", "source_low"), ("dstaddr", "destination_low")):
-        checks.append(
-            (
-                flow & pl.col(column).is_null(),
-                pl.format("{} {} is not an address", pl.lit(name), written[name].fill_null("-")),
-            )
-        )
-    for name, column, highest in _NUMBERS:
-        label = pl.lit(name.replace("_", "-"))
-        text = written[name].cast(pl.String)
-        needed = (flow & pl.col(column).is_null()) if name in _NEEDED else pl.lit(value=False)
-        if name in {"start", "end"}:
-            needed = pl.col(column).is_null()
-        unreadable = text.is_not_null() & pl.col(column).is_null()
-        checks.append(
-            (
-                unreadable | needed,
-                pl.format("{} {} is not a number from 0 to {}", label, text.fill_null("-"), pl.lit(highest)),
-            )
-        )
-        checks.append((pl.col(column) < 0, pl.format("{} {} is negative", label, text)))
-    checks += [
-        (
-            flow & pl.col("action").is_null(),
-            pl.format("action {} is not ACCEPT or REJECT", written["action"].fill_null("-")),
-        ),
-        (
-            written["flow_direction"].is_not_null() & pl.col("direction").is_null(),
-            pl.format("flow-direction {} is not ingress or egress", written["flow_direction"]),
-        ),
-        (pl.col("end") < pl.col("start"), pl.format("end {} before start {}", "end", "start")),
-        (pl.col("start") < _EARLIEST, pl.format("impossible time: start {} is before the year 2000", "start")),
-        (pl.col("end") > pl.col("latest"), pl.format("impossible time: end {} is after its message", "end")),
-    ]
-    reason = pl.lit(None, pl.String)
-    for failed, message in reversed(checks):
-        reason = pl.when(failed).then(message).otherwise(reason)
-    return both.select(reason=reason)["reason"]
-
-
-_PRIVATE: Final = NetworkSet((*PRIVATE_NETWORKS, *LOCAL_NETWORKS))
-
-
-@cache
-def _internal(networks: tuple[str, ...]) -> NetworkSet:
-    return NetworkSet(networks)
-
-
-def _complete(frame: pl.DataFrame, networks: NetworkSettings) -> Table:
-    """Add what follows from the addresses: scope, key, and whether they are one's own."""
-    reporter = frame.select(scope=pl.coalesce("vpc_id", "account_id", pl.lit("")))["scope"]
-    added: dict[str, pl.Series | pl.Expr] = {"weight": pl.lit(1, pl.UInt32)}
-    flow = (frame["log_status"] == "OK").to_numpy()
-    for end in ("source", "destination"):
-        high = frame[f"{end}_high"].fill_null(0).to_numpy()
-        low = frame[f"{end}_low"].fill_null(0).to_numpy()
-        scope = _scope(frame, high, low, reporter, networks)
-        salts = scope.unique()
-        salt = scope.replace_strict(
-            salts, pl.Series([scope_salt(name) for name in salts], dtype=pl.UInt64), return_dtype=pl.UInt64
-        )
-        key = pl.Series(host_key(salt.to_numpy(), high, low), dtype=pl.UInt64)
-        added[f"{end}_scope"] = scope
-        added[f"{end}_key"] = pl.DataFrame({"key": key, "flow": flow}).select(pl.when("flow").then("key"))["key"]
-        added[f"{end}_internal"] = pl.Series(_internal(networks.internal).contains(high, low), dtype=pl.Boolean)
-    return Table(
-        frame.with_columns(**added).select(
-            *SCHEMA.names(), *(name for name in OPTIONAL.names() if name in frame.columns)
-        )
-    )
-
-
-def _scope(
-    frame: pl.DataFrame,
-    high: addresses.UInt64Array,
-    low: addresses.UInt64Array,
-    reporter: pl.Series,
-    networks: NetworkSettings,
-) -> pl.Series:
-    private = pl.Series("private", _PRIVATE.contains(high, low))
-    scope = pl.col("reporter")
-    columns = frame.select("vpc_id", "account_id").with_columns(private, reporter.alias("reporter"))
-    for index, each in reversed(list(enumerate(networks.scopes))):
-        matches = [pl.lit(value=True)]
-        if each.cidr is not None:
-            columns = columns.with_columns(pl.Series(f"cidr_{index}", NetworkSet([each.cidr]).contains(high, low)))
-            matches.append(pl.col(f"cidr_{index}"))
-        if each.vpc_id is not None:
-            matches.append(pl.col("vpc_id").eq_missing(pl.lit(each.vpc_id)))
-        if each.account_id is not None:
-            matches.append(pl.col("account_id").eq_missing(pl.lit(each.account_id)))
-        scope = pl.when(pl.all_horizontal(matches)).then(pl.lit(each.name)).otherwise(scope)
-    return columns.select(scope=pl.when("private").then(scope).otherwise(pl.lit("")))["scope"]
+    return frame.sort("message", "line", maintain_order=True)

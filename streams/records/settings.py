@@ -40,6 +40,15 @@ class RecordSettings(BaseModel):
         default=AWS_DEFAULT_FORMAT,
         description="Fields of AWS text records that come without a header line, in order.",
     )
+    formats: tuple[str, ...] = Field(
+        default=(),
+        description="Further formats of lines without a header line, recognised by field count, then by content.",
+    )
+    decompressed_limit_bytes: int = Field(
+        default=256 * 1024 * 1024,
+        ge=1,
+        description="How large a compressed Kafka message may become; a larger one is refused whole.",
+    )
     tolerate_extra_fields: bool = Field(
         default=False, description="Whether a line with more fields than the format is accepted."
     )

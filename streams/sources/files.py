@@ -1,4 +1,4 @@
-"""Flow log files on disk, plain or gzip, and standard input."""
+"""Flow log files on disk, plain, gzip, zstd or Parquet, and standard input."""
 
 import gzip
 import io
@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Self, cast
 
+from zstandard import ZstdDecompressor, ZstdError
+
 from streams.errors import InputError
-from streams.records.aws_text import header_format
+from streams.records.aws_text import header_format, last_header_format
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.contract import Block, Source
 
@@ -18,11 +20,15 @@ BLOCK_BYTES: Final = 128 * 1024
 LINE_BYTES: Final = 1 << 20
 """Longer lines are none of a flow log; the longest real ones have a few hundred bytes."""
 
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_PARQUET: Final = b"PAR1"
+
 
 class _Counted(io.RawIOBase):
     """Counts the stored bytes of a file as they are read."""
 
-    def __init__(self, stored: io.BufferedReader) -> None:
+    def __init__(self, stored: "io.BufferedReader[_Counted]") -> None:
         self._stored = stored
         self.consumed = 0
 
@@ -78,9 +84,16 @@ class FileSource(Source):
         return self._stored.consumed
 
     def blocks(self) -> Iterator[Block]:
-        """Cut the file into blocks of whole lines; a header line's format goes with every block behind it."""
+        """Cut the file into blocks of whole lines; a header line's format goes with every block behind it.
+
+        A Parquet file cannot be cut and is one block, however large it is.
+        """
         with self._opened:
-            text = self._text()
+            stored = io.BufferedReader(self._stored, self._block_bytes)
+            if stored.peek(4)[:4] == _PARQUET:
+                yield Block(self._whole(stored), {}, 1, self.path, self.consumed)
+                return
+            text = self._opened_text(stored)
             headers: dict[str, bytes] = {}
             rest, position, line = b"", 0, 1
             while data := self._read(text):
@@ -91,9 +104,10 @@ class FileSource(Source):
                     rest += data
                     continue
                 value, rest = rest + whole, behind
-                position += len(value) + 1
-                yield self._block(value, headers, position, line)
-                line += value.count(b"\n") + 1
+                for piece in _cut_at_headers(value):
+                    position += len(piece) + 1
+                    yield self._block(piece, headers, position, line)
+                    line += piece.count(b"\n") + 1
             if rest:
                 yield self._block(rest, headers, position + len(rest), line)
 
@@ -101,15 +115,24 @@ class FileSource(Source):
         """Remember how far the file has been published."""
         self.acknowledged = block.position
 
-    def _text(self) -> BinaryIO:
-        buffered = io.BufferedReader(self._stored, self._block_bytes)
-        compressed = buffered.peek(2)[:2] == b"\x1f\x8b"
-        return cast("BinaryIO", gzip.GzipFile(fileobj=buffered)) if compressed else cast("BinaryIO", buffered)
+    def _opened_text(self, stored: "io.BufferedReader[_Counted]") -> BinaryIO:
+        begin = stored.peek(4)[:4]
+        if begin[:2] == _GZIP:
+            return cast("BinaryIO", gzip.GzipFile(fileobj=stored))
+        if begin == _ZSTD:
+            return cast("BinaryIO", ZstdDecompressor().stream_reader(stored, read_across_frames=True))
+        return cast("BinaryIO", stored)
 
     def _read(self, text: BinaryIO) -> bytes:
         try:
             return text.read(self._block_bytes)
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error, ZstdError) as error:
+            raise InputError(f"{self.path}: stops being readable after {self.consumed} bytes: {error}") from error
+
+    def _whole(self, stored: "io.BufferedReader[_Counted]") -> bytes:
+        try:
+            return stored.read()
+        except OSError as error:
             raise InputError(f"{self.path}: stops being readable after {self.consumed} bytes: {error}") from error
 
     def _block(self, value: bytes, headers: dict[str, bytes], position: int, line: int) -> Block:
@@ -117,3 +140,19 @@ class FileSource(Source):
         if announced is not None:
             headers[FORMAT_HEADER] = announced.encode()
         return Block(value, dict(headers), value.count(b"\n") + 1, self.path, position, line)
+
+
+def _cut_at_headers(value: bytes) -> list[bytes]:
+    r"""Cut lines in front of each header line, so that every block has one format.
+
+    >>> _cut_at_headers(b"a 1\nsrcaddr dstaddr\nb 2")
+    [b'a 1', b'srcaddr dstaddr\nb 2']
+    """
+    if last_header_format(value.partition(b"\n")[2]) is None:
+        return [value]
+    pieces: list[list[bytes]] = [[]]
+    for line in value.split(b"\n"):
+        if pieces[-1] and header_format(line) is not None:
+            pieces.append([])
+        pieces[-1].append(line)
+    return [b"\n".join(piece) for piece in pieces]

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import pytest
 
@@ -15,6 +16,7 @@ from streams.service import FAILED, Service, stopped
 from streams.settings import Settings
 from streams.sinks import Delivery, Sink
 from streams.topics import create_topics
+from streams.transport import BatchingConsumer
 from tests.kafka.broker import KafkaBroker
 from tests.streams.flow_lines import NINE, block, flow, scan
 from tests.streams.found import findings
@@ -96,6 +98,13 @@ async def test_readiness_says_what_is_missing(settings: Settings) -> None:
     async with service:
         await until(lambda: not service.not_ready())
     assert service.not_ready() == ["the service is stopping"]
+
+
+async def test_between_the_start_of_faust_and_of_its_consumer_the_service_is_starting(settings: Settings) -> None:
+    service = Service(settings, [])
+    service.app._started.set()
+    assert service.not_ready() == ["the service is starting"]
+    cast("BatchingConsumer", service.app.consumer)._thread.thread_loop.close()
 
 
 async def test_a_restart_goes_on_where_the_last_run_ended(settings: Settings) -> None:

@@ -1,0 +1,109 @@
+"""Flow records as OCSF Network Activity (https://schema.ocsf.io, class 4001), one object to a line."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Final
+
+import polars as pl
+
+from streams.records.contract import Dialect, Message, Read
+from streams.records.json_lines import JsonLines, first_known, strings, words
+from streams.records.settings import RecordSettings
+
+_FIELDS: Final = {
+    "src_endpoint.ip": "srcaddr",
+    "src_endpoint.port": "srcport",
+    "src_endpoint.interface_uid": "source_interface",
+    "src_endpoint.vpc_uid": "source_vpc",
+    "src_endpoint.subnet_uid": "source_subnet",
+    "src_endpoint.instance_uid": "source_instance",
+    "dst_endpoint.ip": "dstaddr",
+    "dst_endpoint.port": "dstport",
+    "dst_endpoint.interface_uid": "destination_interface",
+    "dst_endpoint.vpc_uid": "destination_vpc",
+    "dst_endpoint.subnet_uid": "destination_subnet",
+    "dst_endpoint.instance_uid": "destination_instance",
+    "connection_info.protocol_num": "protocol",
+    "connection_info.tcp_flags": "tcp_flags",
+    "connection_info.direction": "flow_direction",
+    "traffic.packets": "packets",
+    "traffic.bytes": "bytes",
+    "start_time": "start",
+    "end_time": "end",
+    "status_code": "log_status",
+    "disposition": "disposition",
+    "action": "action_word",
+    "cloud.account.uid": "account_id",
+    "cloud.account_uid": "account_id",
+    "cloud.region": "region",
+    "cloud.zone": "az_id",
+}
+_REPORTER: Final = {
+    "interface": "interface_id",
+    "vpc": "vpc_id",
+    "subnet": "subnet_id",
+    "instance": "instance_id",
+}
+"""What stands at the end that reported, and the field it is."""
+
+_ACTIONS: Final = {
+    "allowed": "ACCEPT",
+    "blocked": "REJECT",
+    "dropped": "REJECT",
+    "rejected": "REJECT",
+    "denied": "REJECT",
+}
+_DIRECTIONS: Final = {"inbound": "ingress", "outbound": "egress", "lateral": "-", "unknown": "-", "other": "-"}
+
+
+@cache
+def _field(path: tuple[str, ...]) -> str | None:
+    return _FIELDS.get(".".join(path))
+
+
+class OcsfJson(Dialect):
+    """Network activity, the way Amazon Security Lake and others write it."""
+
+    name = "ocsf-json"
+    begins = b"{"
+
+    def recognises(self, message: Message, settings: RecordSettings) -> bool:
+        """Look for both ends of a connection under their names in the schema."""
+        del settings
+        value = message.value.lstrip()
+        first = value.partition(b"\n")[0]
+        return b'"src_endpoint"' in first and b'"dst_endpoint"' in first
+
+    def read(self, messages: Sequence[Message], layout: str, settings: RecordSettings) -> Iterator[Read]:
+        """Read the objects."""
+        del layout, settings
+        return map(_translated, JsonLines([message.value for message in messages], _field).read())
+
+
+def _translated(read: Read) -> Read:
+    columns = dict(read.columns)
+    for name in ("start", "end"):
+        if name in columns:
+            columns[name] = _seconds(strings(columns[name]))
+    actions = [columns.pop(name, None) for name in ("disposition", "action_word")]
+    judged = [words(strings(each), _ACTIONS) for each in actions if each is not None]
+    if judged:
+        columns["action"] = first_known(judged)
+    for what, name in _REPORTER.items():
+        ends = [columns.pop(f"{end}_{what}", None) for end in ("source", "destination")]
+        known = [_present(strings(column)) for column in ends if column is not None]
+        if known:
+            columns[name] = first_known(known)
+    if "flow_direction" in columns:
+        columns["flow_direction"] = words(strings(columns["flow_direction"]), _DIRECTIONS)
+    return Read(columns, read.messages, read.positions, read.places, read.refused)
+
+
+def _present(texts: pl.Series) -> pl.Series:
+    return texts.replace("-", None)
+
+
+def _seconds(times: pl.Series) -> pl.Series:
+    """Turn epoch milliseconds into seconds; anything else stays, to be refused."""
+    seconds = (times.cast(pl.Int64, strict=False) // 1000).cast(pl.String)
+    return seconds.zip_with(seconds.is_not_null(), times)
