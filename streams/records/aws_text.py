@@ -1,17 +1,22 @@
 """AWS VPC Flow Logs as text lines (https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html)."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+import numpy as np
 import polars as pl
 
+from detectors.texts import Texts
 from streams.records.contract import FORMAT_HEADER, Dialect, Message, Read
 from streams.records.fields import KNOWN
 from streams.records.lines import Lines
 from streams.records.settings import RecordSettings
 
 _SMALL_LETTER: Final = re.compile(rb"^[a-z].*$", re.MULTILINE)
+_MOST_LOST: Final = np.uint64(2**60)
+"""Four causes of loss add up without overflow."""
+
 _FIELD_NAME: Final = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
@@ -80,13 +85,27 @@ class AwsText(Dialect):
 def from_transit_gateway(read: Read) -> Read:
     """Put what transit gateways log into the columns of VPC flow logs; leave other reads as they are.
 
-    A gateway logs what it forwards or loses, so that security groups have let it pass; its attachment stands
-    for the interface, and each end's VPC is known.
+    A gateway logs what it forwards or loses: ACCEPT where it forwarded any packet, REJECT where it lost all of
+    them. Its attachment stands for the interface. No VPC is the reporter's, for the ends lie in two.
     """
-    attachment = read.columns.get("tgw_attachment_id")
-    if attachment is None:
+    if not any(name.startswith("tgw_") for name in read.columns):
         return read
     columns = dict(read.columns)
-    columns.setdefault("interface_id", attachment)
-    columns.setdefault("action", pl.Series(["ACCEPT"]).new_from_index(0, len(read.messages)))
+    if "tgw_attachment_id" in columns:
+        columns.setdefault("interface_id", columns["tgw_attachment_id"])
+    packets = columns.get("packets")
+    if isinstance(packets, Texts):
+        columns.setdefault("action", _forwarded(packets, columns))
     return Read(columns, read.messages, read.positions, read.places, read.refused)
+
+
+def _forwarded(packets: Texts, columns: Mapping[str, Texts | pl.Series]) -> pl.Series:
+    """Say ACCEPT or REJECT of each row, and nothing of those without packets, which tell of coverage."""
+    sent, counted = packets.numbers()
+    lost = np.zeros(len(sent), np.uint64)
+    for name, column in columns.items():
+        if name.startswith("packets_lost_") and isinstance(column, Texts):
+            values, readable = column.numbers()
+            lost += np.where(readable, np.minimum(values, _MOST_LOST), np.uint64(0))
+    words = pl.Series(["ACCEPT", "REJECT", None], dtype=pl.String)
+    return words.gather(np.where(counted, ((sent > 0) & (lost >= sent)).astype(np.uint32), np.uint32(2)))

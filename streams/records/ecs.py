@@ -8,7 +8,7 @@ import polars as pl
 
 from streams.records.contract import Dialect, Message, Read
 from streams.records.fields import KNOWN, written
-from streams.records.json_lines import JsonLines, first_known, strings, words
+from streams.records.json_lines import JsonLines, first_known, meaning, strings, words
 from streams.records.settings import RecordSettings
 
 _FIELDS: Final = {
@@ -17,6 +17,9 @@ _FIELDS: Final = {
     "destination.ip": "dstaddr",
     "destination.port": "dstport",
     "network.iana_number": "protocol",
+    "network.transport": "transport",
+    "source.packets": "sent_packets",
+    "source.bytes": "sent_bytes",
     "network.packets": "packets",
     "network.bytes": "bytes",
     "network.direction": "flow_direction",
@@ -32,6 +35,10 @@ _ACTIONS: Final = {"accept": "ACCEPT", "allow": "ACCEPT", "success": "ACCEPT", "
     "deny": "REJECT",
     "denied": "REJECT",
     "failure": "REJECT",
+}
+_PROTOCOLS: Final = {"icmp": "1", "igmp": "2", "tcp": "6", "udp": "17", "gre": "47", "esp": "50", "sctp": "132"} | {
+    "icmpv6": "58",
+    "ipv6-icmp": "58",
 }
 _DIRECTIONS: Final = {"ingress": "ingress", "inbound": "ingress", "egress": "egress", "outbound": "egress"} | {
     "internal": "-",
@@ -73,9 +80,21 @@ def _translated(read: Read) -> Read:
         if name in columns:
             columns[name] = _seconds(strings(columns[name]))
     actions = [columns.pop(name, None) for name in ("action", "event_action", "event_outcome")]
-    known = [words(strings(each), _ACTIONS) for each in actions if each is not None]
+    known = [strings(each) for each in actions if each is not None]
     if known:
-        columns["action"] = first_known(known)
+        columns["action"] = meaning(known, _ACTIONS)
+    for name in ("packets", "bytes"):
+        # What the network counts may be both directions together; what the source sent is one.
+        counts = [columns.pop(each, None) for each in (f"sent_{name}", name)]
+        found = [each for each in counts if each is not None]
+        if found:
+            columns[name] = found[0] if len(found) == 1 else first_known([strings(each) for each in found])
+    transport = columns.pop("transport", None)
+    if transport is not None:
+        protocols = [words(strings(transport), _PROTOCOLS)]
+        if "protocol" in columns:
+            protocols.insert(0, strings(columns["protocol"]))
+        columns["protocol"] = first_known(protocols)
     account = columns.pop("cloud_account", None)
     if account is not None:
         columns.setdefault("account_id", account)

@@ -279,6 +279,13 @@ def words(column: pl.Series, meanings: Mapping[str, str]) -> pl.Series:
     return meant.zip_with(meant.is_not_null(), column)
 
 
+def meaning(columns: Sequence[pl.Series], meanings: Mapping[str, str]) -> pl.Series:
+    """Take from each row the first word that means something; where none does, the first word, to be refused."""
+    lower = [column.str.to_lowercase() for column in columns]
+    meant = [column.replace_strict(meanings, default=None, return_dtype=pl.String) for column in lower]
+    return first_known([*meant, *columns])
+
+
 def first_known(columns: Sequence[pl.Series]) -> pl.Series:
     """Take from each row the first string that is not missing."""
     found = columns[0]

@@ -1,13 +1,14 @@
 """Flow records as OCSF Network Activity (https://schema.ocsf.io, class 4001), one object to a line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
 import polars as pl
 
+from detectors.texts import Texts
 from streams.records.contract import Dialect, Message, Read
-from streams.records.json_lines import JsonLines, first_known, strings, words
+from streams.records.json_lines import JsonLines, first_known, meaning, strings, words
 from streams.records.settings import RecordSettings
 
 _FIELDS: Final = {
@@ -26,13 +27,17 @@ _FIELDS: Final = {
     "connection_info.protocol_num": "protocol",
     "connection_info.tcp_flags": "tcp_flags",
     "connection_info.direction": "flow_direction",
+    "connection_info.direction_id": "direction_number",
     "traffic.packets": "packets",
     "traffic.bytes": "bytes",
     "start_time": "start",
     "end_time": "end",
     "status_code": "log_status",
     "disposition": "disposition",
+    "disposition_id": "disposition_number",
     "action": "action_word",
+    "action_id": "action_number",
+    "activity_id": "activity_number",
     "cloud.account.uid": "account_id",
     "cloud.account_uid": "account_id",
     "cloud.region": "region",
@@ -52,6 +57,23 @@ _ACTIONS: Final = {
     "dropped": "REJECT",
     "rejected": "REJECT",
     "denied": "REJECT",
+}
+_DISPOSITION_NUMBERS: Final = {"1": "ACCEPT", "2": "REJECT", "6": "REJECT"}
+"""Allowed; blocked, dropped."""
+
+_ACTION_NUMBERS: Final = {"1": "ACCEPT", "2": "REJECT"}
+"""Allowed, denied."""
+
+_REFUSE: Final = {"5": "REJECT"}
+"""The activity that says what became of a connection; it counts only where nothing else does."""
+
+_DIRECTION_NUMBERS: Final = {"1": "ingress", "2": "egress"}
+_JUDGED: Final[Mapping[str, Mapping[str, str]]] = {
+    "disposition": {},
+    "action_word": {},
+    "disposition_number": _DISPOSITION_NUMBERS,
+    "action_number": _ACTION_NUMBERS,
+    "activity_number": _REFUSE,
 }
 _DIRECTIONS: Final = {"inbound": "ingress", "outbound": "egress", "lateral": "-", "unknown": "-", "other": "-"}
 
@@ -85,18 +107,36 @@ def _translated(read: Read) -> Read:
     for name in ("start", "end"):
         if name in columns:
             columns[name] = _seconds(strings(columns[name]))
-    actions = [columns.pop(name, None) for name in ("disposition", "action_word")]
-    judged = [words(strings(each), _ACTIONS) for each in actions if each is not None]
-    if judged:
-        columns["action"] = first_known(judged)
+    action = _action(columns)
+    if action is not None:
+        columns["action"] = action
     for what, name in _REPORTER.items():
         ends = [columns.pop(f"{end}_{what}", None) for end in ("source", "destination")]
         known = [_present(strings(column)) for column in ends if column is not None]
         if known:
             columns[name] = first_known(known)
+    number = columns.pop("direction_number", None)
     if "flow_direction" in columns:
         columns["flow_direction"] = words(strings(columns["flow_direction"]), _DIRECTIONS)
+    elif number is not None:
+        columns["flow_direction"] = _meant(strings(number), _DIRECTION_NUMBERS)
     return Read(columns, read.messages, read.positions, read.places, read.refused)
+
+
+def _action(columns: dict[str, Texts | pl.Series]) -> pl.Series | None:
+    """Take out what became of the flows: what was decided about them goes before what was seen of them."""
+    found = {name: strings(columns.pop(name)) for name in _JUDGED if name in columns}
+    said = [found[name] for name in ("disposition", "action_word") if name in found]
+    meant = [_meant(found[name], numbers) for name, numbers in _JUDGED.items() if name in found and numbers]
+    if said:
+        spoken = meaning(said, _ACTIONS)
+        known = spoken.is_in(["ACCEPT", "REJECT"])
+        return first_known([spoken.zip_with(known, pl.Series([None], dtype=pl.String)), *meant, spoken])
+    return first_known(meant) if meant else None
+
+
+def _meant(numbers: pl.Series, meanings: Mapping[str, str]) -> pl.Series:
+    return numbers.replace_strict(meanings, default=None, return_dtype=pl.String)
 
 
 def _present(texts: pl.Series) -> pl.Series:

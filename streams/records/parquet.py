@@ -1,13 +1,14 @@
 """AWS VPC Flow Logs as Parquet files, the way AWS delivers them to S3."""
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from polars.exceptions import PolarsError
+from pyarrow.parquet import ParquetFile
 
 from streams.records.contract import Dialect, Int64Array, Message, Place, Read, Refusal
 from streams.records.fields import KNOWN, written
@@ -36,7 +37,7 @@ class Parquet(Dialect):
         for index, message in enumerate(messages):
             try:
                 frame = _frame(message.value, settings.decompressed_limit_bytes)
-            except (PolarsError, OSError, ValueError) as error:
+            except (pa.ArrowException, PolarsError, OSError, ValueError, TypeError) as error:
                 reason = f"Parquet cannot be read: {' '.join(str(error).split())[:200]}"
                 yield Read.nothing([Refusal(Place(index, 1, message.value), reason)])
                 continue
@@ -79,14 +80,19 @@ class _Rows:
 
 
 def _frame(value: bytes, limit: int) -> pl.DataFrame:
-    scan = pl.scan_parquet(io.BytesIO(value))
-    names = {name: name.replace("-", "_") for name in scan.collect_schema().names() if written(name) in KNOWN}
+    # Polars' own reader aborts the process on some damaged files; Arrow's says that they are damaged.
+    file = ParquetFile(pa.BufferReader(value))
+    names = {name: name.replace("-", "_") for name in file.schema_arrow.names if written(name) in KNOWN}
     if not names:
         raise ValueError("no column is a field of flow logs")
-    height = scan.select(pl.len()).collect().item()
-    if height * len(names) * _BYTES_PER_VALUE > limit:
-        raise ValueError(f"{height} rows are larger than records.decompressed_limit_bytes ({limit})")
-    return scan.select(pl.col(name).alias(field) for name, field in names.items()).collect()
+    groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
+    size = max(sum(group.total_byte_size for group in groups), file.metadata.num_rows * len(names) * _BYTES_PER_VALUE)
+    if size > limit:
+        raise ValueError(f"{size} bytes of columns are more than records.decompressed_limit_bytes ({limit})")
+    frame = pl.from_arrow(file.read(columns=list(names)))
+    if not isinstance(frame, pl.DataFrame):
+        raise TypeError("the columns are no table")
+    return frame.select(pl.col(name).alias(field) for name, field in names.items())
 
 
 def _usable(column: pl.Series) -> pl.Series:

@@ -28,7 +28,7 @@ _PARQUET: Final = b"PAR1"
 class _Counted(io.RawIOBase):
     """Counts the stored bytes of a file as they are read."""
 
-    def __init__(self, stored: "io.BufferedReader[_Counted]") -> None:
+    def __init__(self, stored: io.BufferedReader) -> None:
         self._stored = stored
         self.consumed = 0
 
