@@ -7,6 +7,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from benchmarks.measurement import Measurement, surroundings
+from streams.allocation import keep_freed_memory
 
 HERE = Path(__file__).parent
 
@@ -19,6 +20,8 @@ def benchmarks() -> list[str]:
 
 def main(names: list[str]) -> int:
     """Run benchmarks by name, all when none is given."""
+    # As `flowhawk` itself does at its start.
+    keep_freed_memory()
     known = benchmarks()
     for name in names or known:
         if name not in known:

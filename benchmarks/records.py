@@ -15,6 +15,7 @@ from typing import Final
 import polars as pl
 
 from benchmarks.measurement import Measurement
+from streams.allocation import keep_freed_memory
 from streams.records import Message, NetworkSettings, RecordSettings, decode_all
 from streams.records.settings import AWS_DEFAULT_FORMAT
 
@@ -147,4 +148,5 @@ def _run(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     print(json.dumps([vars(each) for each in _measurements()]))

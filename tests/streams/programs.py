@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TextIO
 
 import pytest
 
@@ -109,6 +110,19 @@ class Program:
                 return
             assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.errors}"
         pytest.fail(f"{holds} did not come true; {self.errors}")
+
+    def feed(self, pipe: Path) -> TextIO:
+        """Open a named pipe to write to, once the program has opened it to read."""
+        opened: list[int] = []
+
+        def is_open() -> bool:
+            with suppress(OSError):
+                opened.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+            return bool(opened)
+
+        self.wait_until(is_open)
+        os.set_blocking(opened[0], True)
+        return os.fdopen(opened[0], "w")
 
     def stop(self, number: signal.Signals, *, seconds: float) -> int:
         """Send a signal and return the exit status; fail when it does not end in time."""

@@ -19,6 +19,7 @@ from tests.streams.flow_lines import NINE, flow, scan
 
 REPEATED_LINES = 50_000
 REPETITIONS = 60
+PATIENCE_SECONDS = 180
 
 
 def console() -> Console:
@@ -34,7 +35,8 @@ def run(sources: Sequence[Source], folder: Path) -> tuple[Summary, str, str]:
     """Run sources through everything; return the summary, and what was shown as findings and as messages."""
     output, messages = console(), console()
     settings = Settings(http=HttpSettings(port=0))
-    summary = asyncio.run(Up(settings, sources, folder / "findings.jsonl", output, messages).run())
+    up = Up(settings, sources, folder / "findings.jsonl", output, messages)
+    summary = asyncio.run(asyncio.wait_for(up.run(), PATIENCE_SECONDS))
     return summary, text(output), text(messages)
 
 

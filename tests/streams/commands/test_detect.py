@@ -94,7 +94,7 @@ def test_no_file_is_wrong_usage() -> None:
 def test_ctrl_c_ends_it_at_once_with_one_line_even_while_it_waits_for_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with Program("detect", pipe, environment={}, folder=tmp_path) as program, pipe.open("w") as live:
+    with Program("detect", pipe, environment={}, folder=tmp_path) as program, program.feed(pipe) as live:
         # More than it reads at a time, so that the stages have run before it waits.
         live.write("\n".join(["garbage", *[flow()] * 40_000]))
         live.flush()

@@ -108,7 +108,7 @@ def test_ctrl_c_keeps_what_was_sent_and_says_how_much(flows: Flows, tmp_path: Pa
     text = "\n".join(lines(3000)) + "\n"
     with (
         Program("publish", pipe, environment=flows.environment, folder=tmp_path) as program,
-        pipe.open("w") as live,
+        program.feed(pipe) as live,
     ):
         live.write(text)
         live.flush()

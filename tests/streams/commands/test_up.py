@@ -57,7 +57,7 @@ def test_ctrl_c_ends_it_cleanly_even_while_it_waits_for_a_pipe(tmp_path: Path) -
     os.mkfifo(pipe)
     folder.mkdir()
     lines = [*scan(), *(flow(end=NINE + second) for second in range(5000))]
-    with Program("up", pipe, environment=ANY_PORT, folder=folder) as program, pipe.open("w") as live:
+    with Program("up", pipe, environment=ANY_PORT, folder=folder) as program, program.feed(pipe) as live:
         live.write("\n".join(lines) + "\n")
         live.flush()
         program.wait_until(lambda: "vertical_scan" in program.output)
