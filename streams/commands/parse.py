@@ -81,20 +81,17 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _written_parquet(place: str) -> Iterator[tuple[int, "Written"]]:
-    import polars as pl
-    from polars.exceptions import PolarsError
+    from pyarrow import ArrowException
 
     from streams.errors import InputError
     from streams.records.objects import write_reads
-    from streams.records.parquet import rows
+    from streams.records.parquet import frames, rows
 
+    first = 0
     try:
-        scan = pl.scan_parquet(place)
-        names = {name: name.replace("-", "_") for name in scan.collect_schema().names()}
-        count = scan.select(pl.len()).collect().item()
-        for first in range(0, count, _ROWS):
-            frame = scan.slice(first, _ROWS).collect().rename(names)
+        for frame in frames(place, _ROWS):
             for read in rows(frame, first=first):
                 yield 1, write_reads([read])
-    except (PolarsError, OSError) as error:
+            first += frame.height
+    except (ArrowException, OSError, ValueError) as error:
         raise InputError(f"{place}: is not readable Parquet: {' '.join(str(error).split())[:200]}") from error

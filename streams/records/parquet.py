@@ -79,17 +79,47 @@ class _Rows:
         ]
 
 
+def frames(path: str, height: int) -> Iterator[pl.DataFrame]:
+    """Read a Parquet file on disk piece by piece.
+
+    Parameters
+    ----------
+    path
+        The file.
+    height
+        Rows in a piece at most.
+
+    Raises
+    ------
+    pyarrow.ArrowException, OSError, ValueError
+        When it is no Parquet file, is damaged, or has no column of flow logs.
+    """
+    with ParquetFile(path) as file:
+        names = _names(file)
+        for batch in file.iter_batches(height, columns=list(names)):
+            yield _renamed(pa.Table.from_batches([batch]), names)
+
+
 def _frame(value: bytes, limit: int) -> pl.DataFrame:
     # Polars' own reader aborts the process on some damaged files; Arrow's says that they are damaged.
     file = ParquetFile(pa.BufferReader(value))
-    names = {name: name.replace("-", "_") for name in file.schema_arrow.names if written(name) in KNOWN}
-    if not names:
-        raise ValueError("no column is a field of flow logs")
+    names = _names(file)
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     size = max(sum(group.total_byte_size for group in groups), file.metadata.num_rows * len(names) * _BYTES_PER_VALUE)
     if size > limit:
         raise ValueError(f"{size} bytes of columns are more than records.decompressed_limit_bytes ({limit})")
-    frame = pl.from_arrow(file.read(columns=list(names)))
+    return _renamed(file.read(columns=list(names)), names)
+
+
+def _names(file: ParquetFile) -> dict[str, str]:
+    names = {name: name.replace("-", "_") for name in file.schema_arrow.names if written(name) in KNOWN}
+    if not names:
+        raise ValueError("no column is a field of flow logs")
+    return names
+
+
+def _renamed(table: pa.Table, names: dict[str, str]) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
     if not isinstance(frame, pl.DataFrame):
         raise TypeError("the columns are no table")
     return frame.select(pl.col(name).alias(field) for name, field in names.items())
