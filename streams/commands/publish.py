@@ -33,8 +33,8 @@ def command(
 ) -> None:
     """Publish flow logs to Kafka.
 
-    A SOURCE is a file, plain or gzip; - is standard input. Several of them go out in the order of their event time,
-    so that none makes the others late. Prints what was published to standard error.
+    A SOURCE is a file (plain, gzip, zstd, Parquet); - is standard input. Several of them go out in the order of
+    their event time, so that none makes the others late. Prints what was published to standard error.
     """
     import logging
     import signal
