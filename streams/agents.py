@@ -66,6 +66,10 @@ class WatchAgent:
             )
             self._consumed(batch)
 
+    async def hosts(self) -> int:
+        """Count the hosts that are known now, between two batches: the stages change what is counted."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: self.pipeline.watch.hosts)
+
     def stop(self) -> None:
         """Let go of the thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)

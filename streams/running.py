@@ -62,7 +62,7 @@ async def run(settings: Settings) -> None:
         async with service:
             log.info("running", metrics=f"{http.address}/metrics", flows=settings.topics.flows.name)
             while not await stopped(stop, _TRACK_SECONDS):
-                service.track()
+                await service.track()
             log.info("stopping")
     log.info("stopped")
 

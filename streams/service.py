@@ -76,7 +76,7 @@ class Service:
         for sink in self._sinks:
             await sink.close()
 
-    def track(self) -> None:
+    async def track(self) -> None:
         """Bring the gauges that are too dear for every batch up to date, and make sure that all is well.
 
         Raises
@@ -86,7 +86,7 @@ class Service:
         """
         if self.app.crashed:
             raise ServiceError(f"the service cannot go on: {self.app.crash_reason!r}; start it again")
-        self.metrics.tracked(hosts=self.watch.pipeline.watch.hosts, open_findings=self.watch.pipeline.incidents.open)
+        self.metrics.tracked(hosts=await self.watch.hosts(), open_findings=self.watch.pipeline.incidents.open)
 
     def _agent(self, topic: str, name: str, run: Callable[[faust.StreamT[Any]], Awaitable[None]]) -> None:
         async def guarded(stream: faust.StreamT[Any]) -> None:

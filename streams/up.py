@@ -142,10 +142,10 @@ class Up:
                 async with service:
                     await self._until_done(service, settings, stop)
                     self.summary.findings = tally.by_kind()
-                    self._count(service)
+                    await self._count(service)
                     show(self.summary, self._messages)
                     while stay and not await stopped(stop, _STAY_SECONDS):
-                        service.track()
+                        await service.track()
         return self.summary
 
     def _embedded(self, address: str) -> Settings:
@@ -163,7 +163,7 @@ class Up:
                 if await stopped(stop, _REFRESH_SECONDS):
                     self.summary.interrupted = True
                     break
-                self._count(service)
+                await self._count(service)
                 self.summary.seconds = time.monotonic() - begun
                 progress.update(
                     task,
@@ -221,13 +221,13 @@ class Up:
         self._consumed_messages += len(batch.messages)
         self._pace.consumed(batch.bytes)
 
-    def _count(self, service: Service) -> None:
+    async def _count(self, service: Service) -> None:
         metrics, summary = service.metrics, self.summary
+        await service.track()
         summary.records = int(metrics.value("flowhawk_records_total"))
         summary.refused = int(metrics.value("flowhawk_refused_total"))
         summary.late = int(metrics.value("flowhawk_late_total"))
-        summary.hosts = max(summary.hosts, service.watch.pipeline.watch.hosts)
-        service.track()
+        summary.hosts = max(summary.hosts, int(metrics.value("flowhawk_hosts")))
 
     def _speed(self) -> str:
         rate = self.summary.records / max(self.summary.seconds, 1e-3)

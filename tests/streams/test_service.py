@@ -70,7 +70,7 @@ async def test_flows_become_findings_that_sinks_hear_of(settings: Settings) -> N
         assert sink.findings == []
         await asyncio.to_thread(publish, settings, flows, block([flow(end=NINE + 3600)]))
         await until(lambda: len(sink.findings) == 2)
-        service.track()
+        await service.track()
 
     assert [(each.kind, each.status) for each in sink.findings] == [
         ("vertical_scan", "open"),
@@ -132,10 +132,10 @@ async def test_what_is_no_finding_on_the_findings_topic_is_passed_over(settings:
 async def test_a_service_that_faust_gave_up_does_not_go_on_as_if_nothing_were(settings: Settings) -> None:
     service = Service(settings, [])
     async with service:
-        service.track()
+        await service.track()
         await service.app.crash(RuntimeError("no more"))
         with pytest.raises(ServiceError, match="cannot go on: RuntimeError"):
-            service.track()
+            await service.track()
 
 
 BROKEN_STAGES = """
