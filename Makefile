@@ -10,7 +10,11 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 	--no-emit-index-url --no-header --no-annotate pyproject.toml
 
 FLOWS ?=
+ROUNDS ?= 10
+SEED ?= 0
 STAY ?=
+BENCH ?=
+PEERS ?=
 
 .PHONY: help
 help: ## Show what there is to do
@@ -41,6 +45,10 @@ run: $(VENV)/installed ## Run on generated traffic, or on your files: make run F
 test: $(VENV)/installed-dev ## Run the tests: make test TESTS="tests/detectors -k scan"
 	@$(BIN)/pytest $(TESTS)
 
+.PHONY: faults
+faults: $(VENV)/installed-dev ## Break a real service in many ways, over and over: make faults ROUNDS=20 SEED=7
+	@FAULT_ROUNDS=$(ROUNDS) FAULT_SEED=$(SEED) $(BIN)/pytest -s tests/faults
+
 .PHONY: lint
 lint: $(VENV)/installed-dev ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -54,9 +62,16 @@ format: $(VENV)/installed-dev ## Put the code into its format
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
+# What Flowhawk is measured beside lives apart, and where it cannot be had the rest is measured all the same.
+.venv-peers/installed .venv-flink/installed: .venv-%/installed: $(VENV)/installed-dev pyproject.toml
+	@echo "installing what Flowhawk is measured beside into $(@D) ..." >&2
+	@$(PYTHON) -m venv $(@D)
+	@$(BIN)/uv pip install --quiet --python $(@D)/bin/python --group $* && touch $@ || \
+		echo "!!! $* CANNOT BE INSTALLED, AND WILL NOT BE MEASURED !!!" >&2
+
 .PHONY: bench
-bench: $(VENV)/installed-dev ## Measure the speed: results go to benchmarks/results
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/installed-dev .venv-peers/installed $(if $(PEERS),.venv-$(PEERS)/installed) ## Measure beside others: make bench BENCH="service detect" PEERS=flink
+	@PEERS=$(PEERS) $(BIN)/python -m benchmarks $(BENCH)
 
 .PHONY: docs
 docs: $(VENV)/installed-dev ## Write the generated pages of the docs anew
@@ -69,4 +84,4 @@ lock: $(VENV)/installed-dev ## Refresh the lock files to the newest allowed vers
 
 .PHONY: clean
 clean: ## Remove the virtual environment and everything that was made
-	@rm -rf $(VENV) var dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache tests/kafka/target
+	@rm -rf $(VENV) .venv-peers .venv-flink var dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache tests/kafka/target

@@ -6,7 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from benchmarks.contenders import versions
 from benchmarks.measurement import Measurement, surroundings
+from benchmarks.sizes import DEFAULTS, size
+from benchmarks.tables import aligned, table
 from streams.allocation import keep_freed_memory
 
 HERE = Path(__file__).parent
@@ -28,11 +31,12 @@ def main(names: list[str]) -> int:
             print(f"no benchmark is called {name}; there are {', '.join(known)}", file=sys.stderr)
             return 2
         measurements: list[Measurement] = import_module(f"benchmarks.{name}").measure()
-        for each in measurements:
-            print(f"{name:12} {each.name:60} {each.value:>14,.2f} {each.unit}", flush=True)
+        head, rows = table(measurements)
+        print(f"{aligned([[f'{name}: {head[0]}', *head[1:]], *rows])}\n", flush=True)
         result = {
             "benchmark": name,
-            "surroundings": surroundings(),
+            "surroundings": surroundings() | versions(),
+            "changed_sizes": {name: size(name) for name, (default, _) in DEFAULTS.items() if size(name) != default},
             "measurements": [vars(each) for each in measurements],
         }
         (HERE / "results" / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

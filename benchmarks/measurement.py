@@ -3,9 +3,11 @@
 import os
 import platform
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 
 
 @dataclass(frozen=True)
@@ -22,17 +24,52 @@ class Measurement:
         Its unit.
     runs
         All runs.
+    ratios
+        How many times the figure of another contender it is, by the name of that contender; measured in the same
+        rounds.
     """
 
     name: str
     value: float
     unit: str
-    runs: tuple[float, ...]
+    runs: tuple[float, ...] = ()
+    ratios: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def median(cls, name: str, unit: str, runs: list[float]) -> "Measurement":
-        """Take the median of several runs."""
-        return cls(name, sorted(runs)[len(runs) // 2], unit, tuple(round(run, 3) for run in runs))
+    def median(
+        cls, name: str, unit: str, runs: Sequence[float], against: Mapping[str, Sequence[float]] | None = None
+    ) -> "Measurement":
+        """Take the median of several runs, and their ratios to the runs of others in the same rounds.
+
+        >>> Measurement.median("a", "records/s", [30, 10, 20], {"b": [10, 5, 5]})
+        Measurement(name='a', value=20, unit='records/s', runs=(30, 10, 20), ratios={'b': 3.0})
+        """
+        ratios = {
+            other: round(median(own / its for own, its in zip(runs, others, strict=True)), 3)
+            for other, others in (against or {}).items()
+        }
+        return cls(name, median(runs), unit, tuple(round(run, 3) for run in runs), ratios)
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value that a share of all values does not exceed (the nearest rank).
+
+    Parameters
+    ----------
+    values
+        At least one.
+    share
+        Above 0, at most 1.
+
+    Examples
+    --------
+    >>> percentile([5, 1, 4, 2, 3], 0.5), percentile(range(1, 101), 0.99), percentile([7], 0.95)
+    (3, 99, 7)
+    """
+    ordered = sorted(values)
+    # In whole numbers: 0.07 * 100 is a little more than 7.
+    rank = -(-round(share * 10_000) * len(ordered) // 10_000)
+    return ordered[max(rank, 1) - 1]
 
 
 def surroundings() -> dict[str, str | int | None]:
@@ -59,6 +96,10 @@ def _processor() -> str:
 
 def _commit() -> str:
     found = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
+        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
     )
     return found.stdout.strip()

@@ -128,8 +128,10 @@ class NetworkSet:
     def contains(self, high: UInt64Array, low: UInt64Array) -> BoolArray:
         """Say for each address, shape (n,), whether any of the networks holds it."""
         prefixes = low >> np.uint64(16)
-        mapped = (prefixes >> np.uint64(16)) == 0xFFFF
-        mapped &= high == 0
+        prefixes -= np.uint64(MAPPED >> 16)
+        mapped = prefixes <= np.uint64(0xFFFF)
+        if high.any():
+            mapped &= high == 0
         prefixes &= np.uint64(0xFFFF)
         inside = self._wide.take(prefixes.view(np.int64))
         for prefix, mask in self._narrow:
@@ -184,18 +186,19 @@ def host_key(scope_salt: UInt64Array, high: UInt64Array, low: UInt64Array) -> UI
     UInt64Array
         Keys, shape (n,). The highest byte of a key is its shard.
     """
-    return _mix(low + _mix(high + _mix(scope_salt)))
+    return mix(low + mix(high + mix(scope_salt)))
 
 
 def host_keys(salts: UInt64Array, scopes: Int64Array, high: UInt64Array, low: UInt64Array) -> UInt64Array:
     """Do what `host_key` does where scopes repeat: `salts[scopes]` are the numbers it takes."""
-    begun = _mix(salts)
+    begun = mix(salts)
     if not high.any():
-        return _mix(low + _mix(begun).take(scopes))
-    return _mix(low + _mix(high + begun.take(scopes)))
+        return mix(low + mix(begun).take(scopes))
+    return mix(low + mix(high + begun.take(scopes)))
 
 
-def _mix(values: UInt64Array) -> UInt64Array:
+def mix(values: UInt64Array) -> UInt64Array:
+    """Scatter numbers over all 64 bits, one to one: the finaliser of SplitMix64. Shape (n,)."""
     mixed = values + np.uint64(0x9E3779B97F4A7C15)
     mixed ^= mixed >> np.uint64(30)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)

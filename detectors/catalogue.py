@@ -48,3 +48,7 @@ class FixedParameters:
     def column(self, name: str, keys: pl.Series) -> pl.Series:
         """Return the value of a parameter, once per entity."""
         return pl.Series(name, [self._values[name]], dtype=pl.Float64).new_from_index(0, len(keys))
+
+    def least(self, name: str) -> float:
+        """Return the value of a parameter."""
+        return self._values[name]

@@ -21,10 +21,15 @@ from detectors.examples import LAST_PANE, traffic
 from detectors.finding import Detection, Finding
 from detectors.incidents import Incidents
 from detectors.span import Position, Span
-from detectors.statistics import baselines, contacts, directory
-from detectors.statistics.baselines import HISTORY_PANES
+from detectors.statistics import contacts, conversations, directory, volumes
+from detectors.statistics.baselines import Baselines
 from detectors.statistics.contacts import PANE_SECONDS
-from detectors.statistics.tables import TABLES
+from detectors.statistics.conversations import REMEMBERED_SECONDS
+from detectors.statistics.pane import Counted, Pane
+from detectors.statistics.rollup import SHORT_PANES, TIERS
+from detectors.statistics.rollup import TABLES as ROLLED_UP
+from detectors.statistics.volumes import SPREAD_SECONDS
+from detectors.statistics.window import TABLES, Window
 from detectors.table import Table
 from detectors.watch import END_OF_TIME, Watch
 
@@ -92,7 +97,8 @@ def check_needs(detector: Detector) -> None:
     _require(detector.needs, "the detector reads nothing")
     for need in detector.needs:
         _require(need.table in TABLES, f"there is no table {need.table!r}; there are {', '.join(TABLES)}")
-        _require(1 <= need.panes <= HISTORY_PANES, f"{need} does not lie between 1 and {HISTORY_PANES} panes")
+        most = TIERS[-1].kept_panes if need.table in ROLLED_UP else SHORT_PANES
+        _require(1 <= need.panes <= most, f"{need} does not lie between 1 and {most} panes")
 
 
 def check_opt_outs(detector: Detector) -> None:
@@ -220,15 +226,22 @@ class Snapshot:
 
     def __init__(self, table: Table, pane: int) -> None:
         self.pane = pane
-        self._contacts = contacts.fold(table.flows)
-        self._directory = directory.hosts(table.flows)
-        self._tables: dict[Need, pl.DataFrame] = {}
+        flows = table.flows
+        self._contacts = contacts.fold(flows)
+        self._volumes = volumes.fold(flows)
+        self._conversations = conversations.fold(flows)
+        self._directory = directory.hosts(flows)
+        self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
 
-    def table(self, need: Need) -> pl.DataFrame:
+    def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
         """Return a statistic summed over its panes."""
-        if need not in self._tables:
-            self._tables[need] = self._summed(need, self.pane)
-        return self._tables[need]
+        asked = need, column, least
+        if asked not in self._tables:
+            first, end = self.pane - (need.panes - 1) * PANE_SECONDS, self.pane + PANE_SECONDS
+            panes, following = self._panes(first, end), self._panes(end, end + SPREAD_SECONDS)
+            window = Window(panes, need.panes, lambda: following)
+            self._tables[asked] = window.table(need.table, column, least)
+        return self._tables[asked]
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
         """Write the addresses behind keys, in their order."""
@@ -237,13 +250,24 @@ class Snapshot:
 
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
         """Return what is usual for hosts."""
-        past = [pane for pane in self._contacts["pane"].unique() if pane < self.pane]
-        history = {pane: self._summed(Need("host", 1), pane) for pane in past}
-        return baselines.baseline(history, column, keys, self.pane, panes)
+        baselines = Baselines()
+        for pane in self._contacts["pane"].unique().sort():
+            if pane < self.pane:
+                baselines.learn(pane, self._pane(pane).hosts)
+        return baselines.baseline(self.pane, column, keys, panes)
 
-    def _summed(self, need: Need, pane: int) -> pl.DataFrame:
-        window = pl.col("pane").is_between(pane - (need.panes - 1) * PANE_SECONDS, pane)
-        return TABLES[need.table](contacts.merged(self._contacts.filter(window), by_pane=False))
+    def _panes(self, begin: int, end: int) -> list[Pane]:
+        return [self._pane(each) for each in range(begin, end, PANE_SECONDS)]
+
+    def _pane(self, begin: int) -> Pane:
+        own = pl.col("pane") == begin
+        counted = Counted(
+            contacts.merged(self._contacts.filter(own), by_pane=True),
+            volumes.merged(self._volumes.filter(own)),
+            conversations.merged(self._conversations.filter(own)),
+            self._conversations.filter(pl.col("pane").is_between(begin - REMEMBERED_SECONDS, begin)),
+        )
+        return Pane(begin, counted)
 
 
 def _records_of(table: Table, address: str) -> Table:
@@ -277,7 +301,7 @@ def _detections(detector: Detector, batches: Sequence[Table], *, restarts: bool 
     for number, batch in enumerate(batches):
         watch.apply(batch, Span("example", Position(number), Position(number + 1)))
         if restarts:
-            changes = watch.changes()
+            changes = watch.changes(whole=True)
             watch = _watching(detector)
             watch.restore(changes)
         found += watch.advance(watermarks.pop()).detections

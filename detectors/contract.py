@@ -28,6 +28,9 @@ SCORES: Final = pl.Schema(
 the card names.
 """
 
+NO_SCORES: Final = SCORES.to_frame()
+"""What a detector says where there is nothing to look at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -143,6 +146,9 @@ class Parameters(Protocol):
             Float64, shape (n,).
         """
 
+    def least(self, name: str) -> float:
+        """Return the lowest value that a parameter has for any entity."""
+
 
 class View(Protocol):
     """Statistics as they stand when a pane closes. Reading changes nothing."""
@@ -151,8 +157,17 @@ class View(Protocol):
     def pane(self) -> int:
         """Begin of the pane that closes, epoch seconds."""
 
-    def table(self, need: Need) -> pl.DataFrame:
-        """Return a statistic summed over its panes, one row per entity, in no particular order."""
+    def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
+        """Return a statistic summed over its panes, one row per entity, in no particular order.
+
+        Parameters
+        ----------
+        need
+            The statistic.
+        column, least
+            Only rows where this column reaches this number. What it costs then follows from what is unusual,
+            not from how many entities there are, so a detector asks for no more than it can report.
+        """
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
         """Write the addresses behind keys, in their order."""
@@ -160,20 +175,25 @@ class View(Protocol):
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
         """Return what is usual for hosts, from the panes before those that a window of `panes` covers.
 
+        That is the same hour on other days where enough are known, else all hours of the last days, else the
+        last hour (detectors.statistics.baselines).
+
         Parameters
         ----------
         column
             A number of the table `host`.
         keys
-            Keys of hosts, UInt64, shape (n,).
+            Keys of hosts, UInt64, shape (n,). One that was never seen, or is an outside one, had nothing so far.
         panes
-            Width of the windows that are compared.
+            Width of the windows that are compared: 1 or 5.
 
         Returns
         -------
         pl.DataFrame
-            Shape (n, 3) in the order of `keys`: `median` and `spread` (1.4826 times the median absolute
-            deviation) of windows of that width, Float64, and `windows`, how many there were, UInt32.
+            Shape (n, 3) in the order of `keys`: `median` and `spread` of windows of that width, Float64, within
+            7 %, and `windows`, how many they rest on, UInt32. The spread is 1.4826 times the median absolute
+            deviation, or the distance from the median to the ninth decile in deviations of a normal
+            distribution, where that is more.
         """
 
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from detectors.contract import Card, Description, Detector, Need, Parameter, Parameters, View
+from detectors.contract import NO_SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
 
 
 class ExfiltrationBurst(Detector):
@@ -62,7 +62,9 @@ class ExfiltrationBurst(Detector):
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score hosts and outside peers by bytes sent, where they are many and one-sided."""
-        peers = view.table(self.needs[0])
+        peers = view.table(self.needs[0], "outbound_bytes", parameters.least("floor_bytes"))
+        if peers.is_empty():
+            return NO_SCORES
         hosts = peers["source_key"]
         floor = parameters.column("floor_bytes", hosts)
         candidates = peers.with_columns(

@@ -1,27 +1,13 @@
 """Detections in, findings out: what belongs to one attack becomes one finding that grows and closes."""
 
-import json
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
 
-from detectors.finding import SEVERITIES, Detection, Finding, finding_id
+from detectors.early import Early
+from detectors.episodes import QUIET_SECONDS, Key, continues, grew, grown, key, opened
+from detectors.finding import Detection, Finding
+from detectors.state import Change
 from detectors.statistics.contacts import PANE_SECONDS
-from detectors.watch import Change, Partial
-
-QUIET_SECONDS: Final = 900
-"""An attack that was not seen for so long, in event time, is over."""
-
-_GROWTH: Final = 2.0
-"""An open finding is published again when its value has grown by this factor."""
-
-_PORTS: Final = 32
-"""How many ports a finding lists at most."""
-
-_Key = tuple[str, str, str | None, str | None, str]
-"""Kind, the entity's scope, source, target, and the scope of the other end."""
-
-_OF_DETECTIONS: Final = {"pane", "shard", "counterpart_scope"}
-"""What detections tell and findings do not."""
+from detectors.watch import Partial
 
 
 class Incidents:
@@ -32,9 +18,10 @@ class Incidents:
     """
 
     def __init__(self) -> None:
-        self._open: dict[_Key, Finding] = {}
-        self._published: dict[_Key, float] = {}
+        self._open: dict[Key, Finding] = {}
+        self._published: dict[Key, float] = {}
         self._partials: dict[tuple[str, int, int], int] = {}
+        self._early = Early()
 
     @property
     def open(self) -> int:
@@ -45,100 +32,81 @@ class Incidents:
         """Sum a partial over all shards."""
         return sum(value for (each, _, at), value in self._partials.items() if (each, at) == (name, pane))
 
-    def apply(self, detections: Iterable[Detection], partials: Iterable[Partial] = ()) -> list[Finding]:
+    def apply(self, detections: Sequence[Detection], partials: Iterable[Partial] = ()) -> list[Finding]:
         """Merge detections, in order of their panes, and return the findings that are worth publishing.
 
         A finding is published when it opens, when its severity rises, whenever its value has doubled, and when it
-        closes because what came next came after the quiet.
+        closes because what came next came after the quiet. Provisional detections lead to provisional findings,
+        and change nothing about the others.
         """
         for partial in partials:
             self._partials[partial.name, partial.shard, partial.pane] = partial.value
-        return [finding for each in detections for finding in self._merge(each)]
+        published = [finding for each in detections if not each.provisional for finding in self._merge(each)]
+        return published + self._early.apply((each for each in detections if each.provisional), self._open)
 
-    def advance(self, watermark: int) -> list[Finding]:
-        """Close the findings that were quiet for long enough before a watermark, epoch seconds."""
-        over = [key for key, finding in self._open.items() if finding.window_end + QUIET_SECONDS <= watermark]
-        oldest = watermark - QUIET_SECONDS
-        self._partials = {key: value for key, value in self._partials.items() if key[2] + PANE_SECONDS > oldest}
-        return [self._close(key) for key in over]
+    def adopt(self, published: Iterable[Finding]) -> None:
+        """Take responsibility for provisional findings that were published after the state that was restored."""
+        self._early.adopt(published)
+
+    def advance(self, closed_until: int) -> list[Finding]:
+        """Settle the findings told early, and close those that were quiet for long enough.
+
+        Parameters
+        ----------
+        closed_until
+            Event time before which panes are closed and their detections applied, epoch seconds.
+        """
+        settled = self._early.settle(closed_until, self._open)
+        over = [of for of, finding in self._open.items() if not continues(finding, closed_until)]
+        oldest = closed_until - QUIET_SECONDS
+        self._partials = {of: value for of, value in self._partials.items() if of[2] + PANE_SECONDS > oldest}
+        return settled + [self._close(of) for of in over]
 
     def changes(self) -> list[Change]:
         """Return the state to store, all of it."""
         state = {
-            "open": [
-                [*key, finding.model_dump(mode="json"), self._published[key]] for key, finding in self._open.items()
-            ],
-            "partials": [[*key, value] for key, value in self._partials.items()],
+            "open": [[*of, finding.model_dump(mode="json"), self._published[of]] for of, finding in self._open.items()],
+            "partials": [[*of, value] for of, value in self._partials.items()],
+            "early": self._early.document(),
         }
-        return [Change("incidents", json.dumps(state).encode())]
+        return [Change.of_document("incidents", state)]
 
     def restore(self, changes: Iterable[Change]) -> None:
         """Take up the state that `changes` returned, in new incidents."""
         for change in changes:
-            state = json.loads(change.payload)
+            state = change.document()
             for *parts, finding, published in state["open"]:
-                key: _Key = tuple(parts)
-                self._open[key] = Finding.model_validate(finding)
-                self._published[key] = published
+                of: Key = tuple(parts)
+                self._open[of] = Finding.model_validate(finding)
+                self._published[of] = published
+            self._early.restore(state["early"])
             self._partials = {(name, shard, pane): value for name, shard, pane, value in state["partials"]}
 
     def _merge(self, detection: Detection) -> list[Finding]:
-        key = _key(detection)
-        before = self._open.get(key)
+        of = key(detection)
+        before = self._open.get(of)
         if before is None:
-            return [self._publish(key, _opened(detection))]
+            return [self._begin(of, detection)]
         # Time may have leapt over the quiet, so that nothing closed the finding before.
-        if before.window_end + QUIET_SECONDS <= detection.pane:
-            return [self._close(key), self._publish(key, _opened(detection))]
-        finding = _grown(before, detection)
-        self._open[key] = finding
-        rose = SEVERITIES.index(finding.severity) > SEVERITIES.index(before.severity)
-        if not rose and finding.value < self._published[key] * _GROWTH:
+        if not continues(before, detection.pane):
+            return [self._close(of), self._begin(of, detection)]
+        finding = grown(before, detection)
+        self._open[of] = finding
+        if not grew(before, finding, self._published[of]):
             return []
-        return [self._publish(key, finding.model_copy(update={"updates": finding.updates + 1}))]
+        return [self._publish(of, finding.model_copy(update={"updates": finding.updates + 1}))]
 
-    def _publish(self, key: _Key, finding: Finding) -> Finding:
-        self._open[key] = finding
-        self._published[key] = finding.value
+    def _begin(self, of: Key, detection: Detection) -> Finding:
+        finding = opened(detection)
+        self._early.confirm(of, finding)
+        return self._publish(of, finding)
+
+    def _publish(self, of: Key, finding: Finding) -> Finding:
+        self._open[of] = finding
+        self._published[of] = finding.value
         return finding
 
-    def _close(self, key: _Key) -> Finding:
-        del self._published[key]
-        finding = self._open.pop(key)
+    def _close(self, of: Key) -> Finding:
+        del self._published[of]
+        finding = self._open.pop(of)
         return finding.model_copy(update={"status": "closed", "updates": finding.updates + 1})
-
-
-def _key(detection: Detection) -> _Key:
-    return detection.kind, detection.scope, detection.source, detection.target, detection.counterpart_scope
-
-
-def _opened(detection: Detection) -> Finding:
-    counterpart = detection.target if detection.entity == detection.source else detection.source
-    entity = f"{detection.scope}/{detection.entity}"
-    if counterpart is not None:
-        counterpart = f"{detection.counterpart_scope}/{counterpart}"
-    return Finding(
-        **detection.model_dump(exclude=_OF_DETECTIONS),
-        id=finding_id(detection.kind, entity, counterpart, detection.pane),
-        status="open",
-        detected_at=detection.window_end,
-    )
-
-
-def _grown(finding: Finding, detection: Detection) -> Finding:
-    """Add a detection to a finding: the window and the ports of both, and the words of the stronger one."""
-    stronger = detection.value > finding.value
-    story = detection.model_dump(exclude=_OF_DETECTIONS) if stronger else {}
-    return finding.model_copy(
-        update=story
-        | {
-            "severity": max(finding.severity, detection.severity, key=SEVERITIES.index),
-            "score": max(finding.score, detection.score),
-            "ports": tuple(sorted({*finding.ports, *detection.ports})[:_PORTS]),
-            "protocol": finding.protocol if finding.protocol == detection.protocol else None,
-            "window_start": min(finding.window_start, detection.window_start),
-            "window_end": max(finding.window_end, detection.window_end),
-            "first_seen": min(finding.first_seen, detection.first_seen),
-            "last_seen": max(finding.last_seen, detection.last_seen),
-        }
-    )

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from detectors.contract import Card, Description, Detector, Need, Parameter, Parameters, View
+from detectors.contract import NO_SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
 
 
 class RejectedSpike(Detector):
@@ -55,14 +55,17 @@ class RejectedSpike(Detector):
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score hosts by the records refused at them, without those that belong to scans."""
-        targets = view.table(self.needs[0])
+        floor = parameters.least("floor_records")
+        targets = view.table(self.needs[0], "rejected", floor)
+        if targets.is_empty():
+            return NO_SCORES
         keys = targets["target_key"]
-        wide = view.table(self.needs[1])
+        wide = view.table(self.needs[1], "failed_ports", parameters.least("scan_ports"))
         scanning = wide.filter(pl.col("failed_ports") >= parameters.column("scan_ports", wide["target_key"])).select(
             "source_key", "target_key"
         )
         scanned = (
-            view.table(self.needs[2])
+            view.table(self.needs[2], "rejected", 1)
             .join(scanning, on=["source_key", "target_key"], how="semi")
             .group_by("target_key")
             .agg(scanned=pl.col("rejected").sum())

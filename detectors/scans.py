@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from detectors.contract import Card, Description, Detector, Need, Parameter, Parameters, View
+from detectors.contract import NO_SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
 
 
 class VerticalScan(Detector):
@@ -40,7 +40,9 @@ class VerticalScan(Detector):
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score every pair by its failed ports."""
-        pairs = view.table(self.needs[0]).filter(pl.col("failed_ports") > 1)
+        pairs = view.table(self.needs[0], "failed_ports", parameters.least("ports"))
+        if pairs.is_empty():
+            return NO_SCORES
         return pairs.select(
             "source_key",
             "target_key",
@@ -107,7 +109,9 @@ class HorizontalScan(Detector):
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score every source and port by its failed targets."""
-        services = view.table(self.needs[0]).filter(pl.col("failed_targets") > 1)
+        services = view.table(self.needs[0], "failed_targets", parameters.least("targets"))
+        if services.is_empty():
+            return NO_SCORES
         return services.select(
             "source_key",
             pl.lit(None, pl.UInt64).alias("target_key"),

@@ -204,7 +204,8 @@ class Table:
     @cached_property
     def flows(self) -> pl.DataFrame:
         """The rows that tell of flows: no NODATA, no SKIPDATA."""
-        return self.frame.filter(pl.col("log_status") == "OK")
+        flowing = self.frame["log_status"] == "OK"
+        return self.frame if flowing.all() else self.frame.filter(flowing)
 
     def rows(self, begin: int, end: int | None = None) -> "Table":
         """Take the rows from `begin` up to `end`, not included."""

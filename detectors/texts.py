@@ -6,6 +6,9 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
+
+from detectors.digits import eight_digits, four_digits
 
 UInt64Array = npt.NDArray[np.uint64]
 Int64Array = npt.NDArray[np.int64]
@@ -14,17 +17,30 @@ BoolArray = npt.NDArray[np.bool_]
 HIGHEST_NUMBER: Final = 2**63 - 1
 MINUS: Final = ord("-")
 
-_BLOCK: Final = 32768
+_BLOCK: Final = 16384
 """Numbers read at one go: what is computed on the way stays in the processor's cache."""
 
 _BEFORE: Final = b" " * 15
-_BEHIND: Final = b" " * 16
+_BEHIND: Final = b" " * 48
 _MARGIN: Final = 16
 
-_ZEROS: Final = np.uint64(0x3030303030303030)
-_ABOVE_NINE: Final = np.uint64(0x7676767676767676)
-_TOP_BITS: Final = np.uint64(0x8080808080808080)
-_BYTE_LANES: Final = np.uint64(0x000000FF000000FF)
+_MASKS: Final = {
+    width: np.frombuffer(b"".join(b"\xff" * count + bytes(width - count) for count in range(width + 1)), "<u8").reshape(
+        -1, width // 8
+    )
+    for width in (16, 48)
+}
+"""By how many bytes are wanted: masks of the first words."""
+
+_WINDOW_BITS: Final = 30
+_WINDOW: Final = 1 << _WINDOW_BITS
+"""How much of a buffer Arrow gets at one go; places in it have 31 bits."""
+
+_INLINE: Final = 12
+"""So many bytes of a text lie in its view."""
+
+_HALF: Final = np.uint64(32)
+_ALL: Final = np.uint64(2**64 - 1)
 
 
 class Buffer:
@@ -43,19 +59,22 @@ class Buffer:
         Whether every byte is an ASCII character.
     heads
         At position p: the eight bytes from p on, the first in the lowest byte. uint64.
+    short_heads
+        At position p: the four bytes from p on, the first in the lowest byte. uint32.
     tails
         At position p: the eight bytes before p, the last in the highest byte. uint64.
     """
 
-    __slots__ = ("_binary", "_text", "bytes", "heads", "is_ascii", "size", "tails")
+    __slots__ = ("_text", "bytes", "heads", "is_ascii", "short_heads", "size", "tails")
 
     def __init__(self, parts: Iterable[bytes]) -> None:
         self._text = b"\n".join([_BEFORE, *parts, _BEHIND])
-        self._binary: pl.Expr | None = None
-        self.is_ascii = self._text.isascii()
-        self.size = len(self._text) - 2 * _MARGIN
+        self.size = len(self._text) - _MARGIN - len(_BEHIND)
         self.bytes = np.frombuffer(self._text, np.uint8, self.size, _MARGIN)
+        # A vector instruction away, where bytes.isascii looks at word after word.
+        self.is_ascii = bool(self.bytes.max(initial=0) < 0x80)
         self.heads = np.ndarray((self.size + 9,), "<u8", self._text, _MARGIN, (1,))
+        self.short_heads = np.ndarray((self.size + 9,), "<u4", self._text, _MARGIN, (1,))
         self.tails = np.ndarray((self.size + 9,), "<u8", self._text, _MARGIN - 8, (1,))
 
     def __contains__(self, part: bytes) -> bool:
@@ -63,7 +82,7 @@ class Buffer:
 
     def content(self) -> bytes:
         """Return the parts and their line ends."""
-        return self._text[_MARGIN:-_MARGIN]
+        return self._text[_MARGIN : -len(_BEHIND)]
 
     def slice(self, begin: int, end: int) -> bytes:
         """Return the bytes from `begin` up to `end`, not included."""
@@ -76,20 +95,31 @@ class Buffer:
             text[first:last] for first, last in zip((begin + _MARGIN).tolist(), (end + _MARGIN).tolist(), strict=True)
         ]
 
+    def stretches(self, begin: Int64Array, width: int) -> UInt64Array:
+        """Return `width` bytes, at most 48, from each place on as machine words, shape (n, width / 8)."""
+        stretches = np.ndarray((self.size + 1,), f"V{width}", self._text, _MARGIN, (1,))
+        return stretches[begin].view("<u8").reshape(-1, width // 8)
+
     def strings(self, columns: Mapping[str, "Texts"]) -> dict[str, pl.Series]:
         """Return columns of UTF-8 texts in this buffer as strings that share its memory."""
-        stretches = [each for texts in columns.values() for each in (texts.begin + _MARGIN, texts.length)]
-        places = pl.Series(np.concatenate(stretches))
-        rows = len(stretches[0])
-        frame = pl.DataFrame([places.slice(index * rows, rows).alias(str(index)) for index in range(len(stretches))])
-        if self._binary is None:
-            self._binary = pl.lit(pl.Series([self._text], dtype=pl.Binary)).first()
-        text = self._binary
-        strings = frame.select(
-            text.bin.slice(str(2 * index), str(2 * index + 1)).cast(pl.String).alias(name)
-            for index, name in enumerate(columns)
-        )
-        return dict(zip(columns, strings.get_columns(), strict=True))
+        return {name: self._strings(texts).alias(name) for name, texts in columns.items()}
+
+    def _strings(self, texts: "Texts") -> pl.Series:
+        # Whatever is ASCII is UTF-8; Polars looks at anything else.
+        return self._viewed(texts, pa.string_view()) if self.is_ascii else self.binaries(texts).cast(pl.String)
+
+    def binaries(self, texts: "Texts") -> pl.Series:
+        """Return texts in this buffer as bytes that share its memory."""
+        return self._viewed(texts, pa.binary_view())
+
+    def _viewed(self, texts: "Texts", kind: pa.DataType) -> pl.Series:
+        views = pa.py_buffer(_views(texts))
+        return pl.Series(pa.Array.from_buffers(kind, len(texts), [None, views, *self._windows()]))
+
+    def _windows(self) -> list[pa.Buffer]:
+        """Return the memory as Arrow's buffers; each reaches into the next, so that every text lies in one."""
+        whole = pa.py_buffer(self._text)
+        return [whole.slice(at, min(2 * _WINDOW - 1, whole.size - at)) for at in range(0, whole.size, _WINDOW)]
 
 
 class Texts:
@@ -154,8 +184,11 @@ class Texts:
         tuple
             Indices, uint64, 0 where there is none; and which texts are among the words, or None where all are.
         """
-        heads, length = self.buffer.heads[self.begin], self.length
+        length = self.length
         indices = np.zeros(len(length), np.uint64)
+        if (length == len(words[0])).all() and self._all_begin(words[0].encode()):
+            return indices, None
+        heads = self.buffer.heads[self.begin]
         known = np.zeros(len(length), np.bool_)
         for index, word in enumerate(words):
             mask = np.uint64((1 << 8 * len(word)) - 1)
@@ -173,7 +206,9 @@ class Texts:
         length = self.length
         if not len(length) or length.min() > 1:
             return None
-        missing = (length == 0) | ((length == 1) & ((self.buffer.tails[self.end] >> np.uint64(56)) == MINUS))
+        missing = length == 0
+        single = np.flatnonzero(length == 1)
+        missing[single] = self.buffer.bytes.take(self.begin[single]) == MINUS
         return missing if missing.any() else None
 
     def constant(self) -> bool:
@@ -181,9 +216,15 @@ class Texts:
         length = self.length
         if not len(length) or length[0] > 16 or (length != length[0]).any():
             return False
-        heads, tails = self.buffer.heads[self.begin], self.buffer.tails[self.end]
-        unused = np.uint64(max(64 - 8 * int(length[0]), 0))
-        return bool(((heads ^ heads[0]) << unused == 0).all() and ((tails ^ tails[0]) >> unused == 0).all())
+        words = self.buffer.stretches(self.begin, 16)
+        masks = _MASKS[16][length[0]]
+        return not any(((words[:, index] ^ words[0, index]) & masks[index]).any() for index in range(2))
+
+    def words(self, width: int) -> UInt64Array:
+        """Return the first `width` bytes, 16 or 48, of each text as machine words; zeros behind its end."""
+        words = self.buffer.stretches(self.begin, width)
+        words &= _MASKS[width].take(np.minimum(self.length, width), axis=0)
+        return words
 
     def numbers(self) -> tuple[UInt64Array, BoolArray]:
         """Read whole decimal numbers from 0 to 2**63 - 1, leading zeros allowed, signs not.
@@ -193,57 +234,93 @@ class Texts:
         tuple
             Values, uint64, and whether each text is such a number. Values of other texts mean nothing.
         """
-        begin, end = np.atleast_2d(self.begin, self.end)
-        values, readable = np.empty(begin.shape, np.uint64), np.empty(begin.shape, np.bool_)
-        width = max(_BLOCK // max(len(begin), 1), 1)
-        for at in range(0, begin.shape[1], width):
-            block = np.s_[:, at : at + width]
-            values[block], readable[block] = self._read_numbers(begin[block], end[block])
-        return values.reshape(self.begin.shape), readable.reshape(self.begin.shape)
-
-    def _read_numbers(self, begin: Int64Array, end: Int64Array) -> tuple[UInt64Array, BoolArray]:
-        length = end - begin
-        values, readable = _eight_digits(self.buffer.tails[end], length)
-        readable &= length > 0
-        longest = length.max(axis=1, initial=0)
-        long = np.flatnonzero(longest > 8)
-        if len(long):
-            higher, digits = _eight_digits(self.buffer.tails[np.maximum(end[long] - 8, 0)], length[long] - 8)
-            higher *= np.uint64(10**8)
-            values[long] += higher
-            readable[long] &= digits
-            if longest.max() > 16:
-                self._read_longest(begin, end, values, readable)
+        rows = len(self.begin)
+        if 0 < rows <= _BLOCK:
+            return self._read_numbers()
+        values, readable = np.empty(rows, np.uint64), np.empty(rows, np.bool_)
+        for at in range(0, rows, _BLOCK):
+            block = slice(at, at + _BLOCK)
+            part = Texts(self.buffer, self.begin[block], self.end[block])
+            values[block], readable[block] = part._read_numbers()
         return values, readable
 
-    def _read_longest(self, begin: Int64Array, end: Int64Array, values: UInt64Array, readable: BoolArray) -> None:
-        for row, column in np.argwhere(readable & (end - begin > 16)).tolist():
-            digits = self.buffer.slice(int(begin[row, column]), int(end[row, column])).lstrip(b"0") or b"0"
+    def _read_numbers(self) -> tuple[UInt64Array, BoolArray]:
+        begin, length = self.begin, self.length
+        shortest, longest = int(length.min()), int(length.max())
+        if shortest == longest == 1:
+            values, readable = self._single_digits()
+        elif longest <= 4:
+            values, readable = four_digits(self.buffer.short_heads[begin], length)
+        elif longest <= 8:
+            values, readable = eight_digits(self.buffer.heads[begin], length)
+        else:
+            middle = np.maximum(begin, self.end - 8)
+            values, readable = eight_digits(self.buffer.heads[middle], self.end - middle)
+            values += self._higher(np.minimum(middle - begin, 8), readable)
+        if not shortest:
+            readable &= length > 0
+        if longest > 16:
+            self._read_longest(values, readable)
+        return values, readable
+
+    def _single_digits(self) -> tuple[UInt64Array, BoolArray]:
+        digits = self.buffer.bytes.take(self.begin) - np.uint8(ord("0"))
+        readable: BoolArray = digits <= 9
+        return digits.astype(np.uint64), readable
+
+    def _higher(self, count: Int64Array, readable: BoolArray) -> UInt64Array | np.uint64:
+        """Read the first digits, at most eight, of texts with eight more behind them."""
+        first = self.buffer.slice(self.begin.item(0), self.begin.item(0) + count.item(0))
+        if first.isdigit() and (count == len(first)).all() and self._all_begin(first):
+            return np.uint64(int(first) * 10**8)
+        higher, digits = eight_digits(self.buffer.heads[self.begin], count)
+        readable &= digits
+        higher *= np.uint64(10**8)
+        return higher
+
+    def _all_begin(self, first: bytes) -> bool:
+        """Say whether all texts begin alike, as times do."""
+        taken = (self.buffer.bytes.take(self.begin + place) for place in range(len(first)))
+        return all((characters == character).all() for characters, character in zip(taken, first, strict=True))
+
+    def _read_longest(self, values: UInt64Array, readable: BoolArray) -> None:
+        for row in np.flatnonzero(readable & (self.length > 16)).tolist():
+            digits = self[row].lstrip(b"0") or b"0"
             value = int(digits) if len(digits) < 20 and digits.isdigit() else HIGHEST_NUMBER + 1
-            readable[row, column] = value <= HIGHEST_NUMBER
-            values[row, column] = value
+            readable[row] = value <= HIGHEST_NUMBER
+            values[row] = value
 
 
-def _eight_digits(words: UInt64Array, length: Int64Array) -> tuple[UInt64Array, BoolArray]:
-    """Read the last `length` bytes, at most eight, of each word as digits (Lemire and Mula's multiplication)."""
-    unused = 64 - (np.clip(length, 0, 8) << 3)
-    shift = unused.view(np.uint64)
-    digits = words
-    digits ^= _ZEROS
-    digits >>= shift
-    digits <<= shift
-    others = digits + _ABOVE_NINE
-    others |= digits
-    others &= _TOP_BITS
-    readable: BoolArray = others == 0
-    pairs = digits >> np.uint64(8)
-    digits *= np.uint64(10)
-    pairs += digits
-    np.right_shift(pairs, np.uint64(16), out=digits)
-    digits &= _BYTE_LANES
-    digits *= np.uint64(0x0000271000000001)
-    pairs &= _BYTE_LANES
-    pairs *= np.uint64(0x000F424000000064)
-    pairs += digits
-    pairs >>= np.uint64(32)
-    return pairs, readable
+def _views(texts: Texts) -> UInt64Array:
+    """Say where texts are the way Arrow does: length, and then all bytes of up to twelve, or four and the place.
+
+    https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-view-layout
+    """
+    begin, length = texts.begin, texts.length
+    heads = texts.buffer.heads[begin]
+    place = begin + _MARGIN
+    views = np.empty((len(begin), 2), np.uint64)
+    if not len(begin) or length.min() > _INLINE:
+        views[:, 1] = _at(place)
+    else:
+        heads &= _first_bytes(length)
+        inline = texts.buffer.heads[begin + 4] & _first_bytes(length - 4)
+        views[:, 1] = np.where(length > _INLINE, _at(place), inline)
+    heads <<= _HALF
+    heads |= length.view(np.uint64)
+    views[:, 0] = heads
+    return views
+
+
+def _at(place: Int64Array) -> UInt64Array:
+    """Say in which window a place lies, and where in it."""
+    at = place & (_WINDOW - 1)
+    at <<= 32
+    at |= place >> _WINDOW_BITS
+    return at.view(np.uint64)
+
+
+def _first_bytes(count: Int64Array) -> UInt64Array:
+    """Make masks of the first bytes of words; all of them from eight on, none below one."""
+    unused: UInt64Array = (64 - (np.clip(count, 0, 8) << 3)).view(np.uint64)
+    return _ALL >> unused

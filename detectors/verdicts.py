@@ -16,9 +16,14 @@ _STEPS: Final = (10.0, 100.0)
 
 
 def verdicts(
-    detector: Detector, view: View, parameters: Parameters, hosts: Callable[[pl.Series], pl.DataFrame]
+    detector: Detector,
+    view: View,
+    parameters: Parameters,
+    hosts: Callable[[pl.Series], pl.DataFrame],
+    *,
+    provisional: bool = False,
 ) -> list[Detection]:
-    """Score a closing pane and put what crossed its threshold into words.
+    """Score a pane and put what crossed its threshold into words.
 
     Parameters
     ----------
@@ -26,6 +31,8 @@ def verdicts(
         Who looks, at what, and how sharply.
     hosts
         Returns the rows of `detectors.statistics.directory.HOSTS` behind keys.
+    provisional
+        Whether the pane is still open.
 
     Returns
     -------
@@ -37,7 +44,13 @@ def verdicts(
     if hits.is_empty():
         return []
     known = {row["key"]: row for row in hosts(pl.concat([hits["source_key"], hits["target_key"]])).rows(named=True)}
-    found = [_detection(detector, view, hit, known) for hit in hits.rows(named=True)]
+    named = "source_key" if detector.card.entity == "source" else "target_key"
+    # What went beyond the caps has no name any more, and is counted there.
+    found = [
+        _detection(detector, view, hit, known, provisional=provisional)
+        for hit in hits.rows(named=True)
+        if hit[named] in known
+    ]
     return sorted(found, key=lambda each: (each.scope, each.source or "", each.target or "", each.ports, each.value))
 
 
@@ -69,13 +82,18 @@ def direction(*, source_internal: bool, target_internal: bool) -> Direction:
 
 
 def _detection(
-    detector: Detector, view: View, hit: Mapping[str, Any], known: Mapping[int, Mapping[str, Any]]
+    detector: Detector,
+    view: View,
+    hit: Mapping[str, Any],
+    known: Mapping[int, Mapping[str, Any]],
+    *,
+    provisional: bool,
 ) -> Detection:
     card = detector.card
     source, target = known.get(hit["source_key"]), known.get(hit["target_key"])
     entity = source if card.entity == "source" else target
     if entity is None:
-        raise ValueError(f"{card.kind} reported a {card.entity} that no record named")
+        raise ValueError(f"{card.kind} reported no {card.entity}")
     other = target if entity is source else source
     reporter = entity if entity["interface_id"] or other is None else other
     acting, acted_on = _address(source), _address(target)
@@ -84,7 +102,7 @@ def _detection(
     return Detection(
         kind=card.kind,
         severity=severity(card, hit["value"], hit["threshold"], inside=hit["source_internal"]),
-        provisional=False,
+        provisional=provisional,
         entity=addresses.written(entity["high"], entity["low"]),
         source=acting,
         target=acted_on,

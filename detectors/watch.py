@@ -1,29 +1,47 @@
 """Records in, detections out: the windowed state of hosts, advanced by event time alone."""
 
-import io
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from detectors.addresses import written
 from detectors.contract import Detector, Need, Parameters
 from detectors.finding import Detection
-from detectors.route import shard
+from detectors.route import SHARD_SHIFT
 from detectors.span import Position, Span, unapplied
-from detectors.statistics import baselines, contacts, directory
-from detectors.statistics.baselines import HISTORY_PANES
+from detectors.state import Change, below, prefixed
+from detectors.statistics import contacts, conversations, directory, volumes
+from detectors.statistics.baselines import Baselines
+from detectors.statistics.caps import DEFAULT_CAPS, Bounded, Caps
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
+from detectors.statistics.conversations import CONVERSATIONS, REMEMBERED_SECONDS
 from detectors.statistics.directory import HOSTS
+from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
-from detectors.statistics.tables import TABLES
-from detectors.table import Table
+from detectors.statistics.rollup import BLOCK_SECONDS, MARGIN_PANES, SHORT_PANES, Rollup
+from detectors.statistics.volumes import SPREAD_SECONDS, VOLUMES
+from detectors.statistics.window import Window
+from detectors.table import SCHEMA, Table
 from detectors.verdicts import verdicts
 
 END_OF_TIME: Final = 2**62
 """A watermark behind which nothing follows: every pane closes."""
+
+
+_LOOKED_AT: Final = 6
+"""How many open panes are looked at in one go: records seldom come for more, and each look costs as much as a close."""
+
+
+_MERGES: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
+    "contacts": partial(contacts.merged, by_pane=True),
+    "volumes": volumes.merged,
+    "conversations": conversations.merged,
+    "directory": directory.merged,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,47 +61,39 @@ class Verdicts(NamedTuple):
     partials: list[Partial]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A piece of state to store: a name, and the bytes that `restore` takes."""
-
-    name: str
-    payload: bytes
-
-
-class _ClosingPane:
-    """The statistics of one closing pane, summed when first asked for."""
+class _View:
+    """The statistics as they stand at the end of a pane, summed when first asked for."""
 
     def __init__(self, pane: int, watch: "Watch") -> None:
         self.pane = pane
         self._watch = watch
-        self._windows: dict[int, pl.DataFrame] = {}
-        self._tables: dict[Need, pl.DataFrame] = {}
+        self._windows: dict[int, Window] = {}
+        self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
 
-    def table(self, need: Need) -> pl.DataFrame:
-        if need not in self._tables:
-            self._tables[need] = TABLES[need.table](self._window(need.panes))
-        return self._tables[need]
+    def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
+        asked = need, column, least
+        if asked not in self._tables:
+            self._tables[asked] = self._window(need.panes).table(need.table, column, least)
+        return self._tables[asked]
 
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
-        return baselines.baseline(self._watch.history, column, keys, self.pane, panes)
+        return self._watch.baselines.baseline(self.pane, column, keys, panes)
 
     def hosts(self, keys: pl.Series) -> pl.DataFrame:
         end = self.pane + PANE_SECONDS
-        known = self._watch.directory.between(end - self._watch.kept_seconds, end)
-        wanted = known.lazy().join(keys.unique().to_frame("key").lazy(), on="key", how="semi")
-        return directory.merged(wanted, by_pane=False)
+        # Who sent something in a window may be named only by the record that ends behind it.
+        known = self._watch.directory.between(end - self._watch.kept_seconds, end + SPREAD_SECONDS)
+        return directory.summed(known.filter(pl.col("key").is_in(keys.unique().implode())))
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
         wanted = pl.Series("key", list(keys), dtype=pl.UInt64)
         known = {key: written(high, low) for key, high, low in self.hosts(wanted).select("key", "high", "low").rows()}
-        return [known[key] for key in wanted]
+        # What went beyond the caps has no name any more, and is counted there.
+        return [known[key] for key in wanted if key in known]
 
-    def _window(self, panes: int) -> pl.DataFrame:
+    def _window(self, panes: int) -> Window:
         if panes not in self._windows:
-            end = self.pane + PANE_SECONDS
-            parts = self._watch.contacts.between(end - panes * PANE_SECONDS, end)
-            self._windows[panes] = contacts.merged(parts, by_pane=False)
+            self._windows[panes] = self._watch.window(self.pane, panes)
         return self._windows[panes]
 
 
@@ -91,8 +101,7 @@ class Watch:
     """The state of every host, and the detectors that look at it whenever a pane closes.
 
     Everything follows from the records and the watermarks: batching and the order of arrival do not matter as
-    long as no record is late. This first implementation keeps all shards in one table, without caps, and says
-    nothing of panes that are still open.
+    long as no record is late and nothing is evicted.
 
     Parameters
     ----------
@@ -100,19 +109,44 @@ class Watch:
         Detectors by kind.
     parameters
         The values of their parameters, by kind.
+    caps
+        How many rows of each table a shard may keep of a pane, by name of the table.
     """
 
-    def __init__(self, detectors: Mapping[str, Detector], parameters: Mapping[str, Parameters]) -> None:
+    def __init__(
+        self,
+        detectors: Mapping[str, Detector],
+        parameters: Mapping[str, Parameters],
+        caps: Mapping[str, Caps] = DEFAULT_CAPS,
+    ) -> None:
         self._detectors = detectors
         self._parameters = parameters
         self._applied: dict[str, Position] = {}
-        self._closed_until = -END_OF_TIME
-        self.kept_seconds = PANE_SECONDS * max(
-            (need.panes for detector in detectors.values() for need in detector.needs), default=1
-        )
-        self.contacts = Panes(CONTACTS, lambda parts: contacts.merged(parts, by_pane=True))
-        self.directory = Panes(HOSTS, lambda parts: directory.merged(parts.lazy(), by_pane=True))
-        self.history: dict[int, pl.DataFrame] = {}
+        self._reached = -END_OF_TIME
+        # Closed panes are kept as long as windows are summed from them, and until they are rolled up.
+        widths = (need.panes for detector in detectors.values() for need in detector.needs)
+        rolled = BLOCK_SECONDS // PANE_SECONDS + 2 * MARGIN_PANES
+        self.kept_seconds = PANE_SECONDS * max(rolled, *(width for width in widths if width <= SHORT_PANES), 0)
+        self._bounded = {name: Bounded(name, merge, caps[name]) for name, merge in _MERGES.items()}
+        self.contacts = Panes(CONTACTS, self._bounded["contacts"])
+        self.volumes = Panes(VOLUMES, self._bounded["volumes"])
+        self.conversations = Panes(CONVERSATIONS, self._bounded["conversations"])
+        self.directory = Panes(HOSTS, self._bounded["directory"])
+        self._rollup = Rollup(self._bounded)
+        self._rolled_until = -END_OF_TIME
+        self._derived: dict[int, Pane] = {}
+        self._added: set[int] = set()
+        self.baselines = Baselines()
+
+    def applied(self, source: str) -> Position | None:
+        """Return the end of what was counted of a source; None when nothing was."""
+        return self._applied.get(source)
+
+    @property
+    def evicted(self) -> dict[str, int]:
+        """How many rows went beyond the caps so far, by table."""
+        tables = {name: bounded.evicted for name, bounded in self._bounded.items()}
+        return {**tables, "baselines": self.baselines.evicted}
 
     @property
     def hosts(self) -> int:
@@ -139,76 +173,158 @@ class Watch:
         """
         fresh = unapplied(table, span, self._applied.get(span.source))
         self._applied[span.source] = max(span.end, self._applied.get(span.source, span.end))
-        late = fresh.frame["end"] < self._closed_until
+        late = fresh.frame["end"] < self._reached
         if late.any():
             self._count(Table(fresh.frame.filter(~late)))
             return Table(fresh.frame.filter(late))
         self._count(fresh)
         return fresh.rows(0, 0)
 
+    @property
+    def closed_until(self) -> int:
+        """Event time before which every pane is closed, epoch seconds."""
+        return self._reached - SPREAD_SECONDS
+
     def advance(self, watermark: int) -> Verdicts:
-        """Close every pane that ends at or before a watermark, epoch seconds, and look at each."""
+        """Close panes and look at each, in their order.
+
+        Parameters
+        ----------
+        watermark
+            Records that end before it are late from now on, epoch seconds. Panes stay open for as long behind it
+            as the bytes of a record are spread back.
+        """
         found = Verdicts([], [])
-        for pane in [each for each in self.contacts.panes if each + PANE_SECONDS <= watermark]:
-            if pane >= self._closed_until:
+        closed_before = self.closed_until
+        self._reached = max(self._reached, watermark // PANE_SECONDS * PANE_SECONDS)
+        for pane in sorted({*self.contacts.panes, *self.volumes.panes}):
+            if closed_before <= pane < self.closed_until:
+                self._roll(pane)
                 self._close(pane, found)
-        self._closed_until = max(self._closed_until, watermark // PANE_SECONDS * PANE_SECONDS)
+        self._roll(self.closed_until)
         self._forget()
         return found
 
-    def changes(self) -> list[Change]:
-        """Return the state to store. This first implementation returns all of it every time."""
-        position = {"applied": self._applied, "closed_until": self._closed_until}
-        frames = {
-            "contacts": self.contacts.whole(),
-            "directory": self.directory.whole(),
-            **{f"history/{pane}": frame for pane, frame in self.history.items()},
-        }
+    def look(self) -> list[Detection]:
+        """Say early what open panes show that records were added to since the last look, the newest panes first.
+
+        Returns
+        -------
+        list of Detection
+            Provisional ones. What they say follows from what has arrived so far; only closed panes are certain.
+        """
+        panes = sorted(self._added, reverse=True)[:_LOOKED_AT]
+        self._added.difference_update(panes)
+        found: list[Detection] = []
+        for pane in sorted(panes):
+            found += self._judged(_View(pane, self), provisional=True)
+        return found
+
+    def window(self, pane: int, panes: int) -> Window:
+        """Return the last `panes` panes up to and with one; long windows are rounded to blocks, see `Rollup`."""
+        if panes > SHORT_PANES:
+            return self._rollup.window(pane, panes)
+        first, end = pane - (panes - 1) * PANE_SECONDS, pane + PANE_SECONDS
+
+        def following() -> list[Pane]:
+            return self._panes(end, end + SPREAD_SECONDS)
+
+        return Window(self._panes(first, end), panes, following)
+
+    def changes(self, *, whole: bool = False) -> list[Change]:
+        """Return what changed since the last call, to be stored.
+
+        Parameters
+        ----------
+        whole
+            Return all there is instead: what is stored begins anew.
+        """
+        position = {"applied": self._applied, "reached": self._reached, "rolled_until": self._rolled_until}
         return [
-            Change("position", json.dumps(position).encode()),
-            *(Change(name, _to_bytes(frame)) for name, frame in frames.items()),
+            Change.of_document("position", position),
+            *prefixed("contacts", self.contacts.changes(whole=whole)),
+            *prefixed("volumes", self.volumes.changes(whole=whole)),
+            *prefixed("conversations", self.conversations.changes(whole=whole)),
+            *prefixed("directory", self.directory.changes(whole=whole)),
+            *prefixed("rollup", self._rollup.changes(whole=whole)),
+            *prefixed("baselines", self.baselines.changes(whole=whole)),
         ]
 
-    def restore(self, changes: Iterable[Change]) -> None:
+    def restore(self, changes: Sequence[Change]) -> None:
         """Take up the state that `changes` returned, in a new watch."""
         for change in changes:
             if change.name == "position":
-                position = json.loads(change.payload)
+                position = change.document()
                 self._applied = {source: Position(*each) for source, each in position["applied"].items()}
-                self._closed_until = position["closed_until"]
-            elif change.name == "contacts":
-                self.contacts.add(pl.read_ipc(change.payload))
-            elif change.name == "directory":
-                self.directory.add(pl.read_ipc(change.payload))
-            else:
-                self.history[int(change.name.removeprefix("history/"))] = pl.read_ipc(change.payload)
+                self._reached = position["reached"]
+                self._rolled_until = position["rolled_until"]
+        self.contacts.restore(below("contacts", changes))
+        self.volumes.restore(below("volumes", changes))
+        self.conversations.restore(below("conversations", changes))
+        self.directory.restore(below("directory", changes))
+        self._rollup.restore(below("rollup", changes))
+        self.baselines.restore(below("baselines", changes))
+        # Nobody has looked at them in this process.
+        self._added = {pane for pane in (*self.contacts.panes, *self.volumes.panes) if pane >= self.closed_until}
 
     def _count(self, table: Table) -> None:
-        flows = table.flows
+        flows = table.flows.select(SCHEMA.names()).rechunk()
         if flows.height:
-            self.contacts.add(contacts.fold(flows))
+            self._added |= self.contacts.add(contacts.fold(flows))
+            self._added |= self.volumes.add(volumes.fold(flows))
+            self.conversations.add(conversations.fold(flows))
             self.directory.add(directory.hosts(flows))
 
+    def _panes(self, begin: int, end: int) -> list[Pane]:
+        begins = range(begin, end, PANE_SECONDS)
+        return [self._pane(each) for each in begins if each in self.contacts or each in self.volumes]
+
+    def _pane(self, begin: int) -> Pane:
+        """Work out the statistics of a pane; those of a closed one are kept, as they never change again."""
+        if begin in self._derived:
+            return self._derived[begin]
+        counted = Counted(
+            self.contacts.summed(begin),
+            self.volumes.summed(begin),
+            self.conversations.summed(begin),
+            self.conversations.between(begin - REMEMBERED_SECONDS, begin + PANE_SECONDS),
+        )
+        pane = Pane(begin, counted)
+        if begin < self.closed_until:
+            self._derived[begin] = pane
+        return pane
+
+    def _roll(self, until: int) -> None:
+        """Roll up the blocks whose margin has closed, all panes before `until` being closed."""
+        margin = MARGIN_PANES * PANE_SECONDS
+        last = (until - margin) // BLOCK_SECONDS * BLOCK_SECONDS
+        held = sorted({pane // BLOCK_SECONDS * BLOCK_SECONDS for pane in (*self.contacts.panes, *self.volumes.panes)})
+        for begin in (each for each in held if self._rolled_until <= each < last):
+            end = begin + BLOCK_SECONDS
+            window = Window(self._panes(begin - margin, end + margin), (end - begin + 2 * margin) // PANE_SECONDS)
+            self._rollup.add(begin, window, [pane.volumes for pane in window.panes if begin <= pane.begin < end])
+        self._rolled_until = max(self._rolled_until, last)
+
     def _close(self, pane: int, found: Verdicts) -> None:
-        view = _ClosingPane(pane, self)
-        for kind, detector in self._detectors.items():
-            found.detections.extend(verdicts(detector, view, self._parameters[kind], view.hosts))
+        view = _View(pane, self)
+        found.detections.extend(self._judged(view, provisional=False))
         hosts = view.table(Need("host", 1))
-        self.history[pane] = hosts
-        rejected = hosts.group_by(shard=shard(pl.col("key"))).agg(pl.col("rejected").sum())
+        self.baselines.learn(pane, hosts)
+        rejected = np.bincount((hosts["key"].to_numpy() >> SHARD_SHIFT).view(np.int64), hosts["rejected"].to_numpy())
         found.partials.extend(
-            Partial("rejected", shard, pane, value) for shard, value in rejected.sort("shard").rows() if value
+            Partial("rejected", int(shard), pane, int(rejected[shard])) for shard in np.flatnonzero(rejected)
         )
 
+    def _judged(self, view: _View, *, provisional: bool) -> Iterator[Detection]:
+        for kind, detector in self._detectors.items():
+            yield from verdicts(detector, view, self._parameters[kind], view.hosts, provisional=provisional)
+
     def _forget(self) -> None:
-        oldest = self._closed_until - self.kept_seconds
-        self.contacts.drop_before(oldest)
-        self.directory.drop_before(oldest)
-        for pane in [each for each in self.history if each < self._closed_until - HISTORY_PANES * PANE_SECONDS]:
-            del self.history[pane]
-
-
-def _to_bytes(frame: pl.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.write_ipc(buffer, compression="lz4")
-    return buffer.getvalue()
+        oldest = self.closed_until - self.kept_seconds
+        for panes in (self.contacts, self.volumes, self.directory):
+            panes.drop_before(oldest)
+        self.conversations.drop_before(oldest - REMEMBERED_SECONDS)
+        self._rollup.drop_before(self.closed_until)
+        self._added = {pane for pane in self._added if pane >= self.closed_until}
+        for pane in [each for each in self._derived if each < oldest]:
+            del self._derived[pane]

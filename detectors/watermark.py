@@ -1,5 +1,8 @@
 """Event time: how far the slowest source has come."""
 
+from collections.abc import Iterable
+
+from detectors.state import Change
 from detectors.watch import END_OF_TIME
 
 
@@ -52,6 +55,16 @@ class Watermarks:
     def reached(self, source: str) -> int:
         """Return how far one source has come, epoch seconds."""
         return self._sources[source]
+
+    def changes(self) -> list[Change]:
+        """Return the state to store."""
+        return [Change.of_document("watermarks", {"sources": self._sources, "current": self._current})]
+
+    def restore(self, changes: Iterable[Change]) -> None:
+        """Take up the state that `changes` returned, in new watermarks."""
+        for change in changes:
+            state = change.document()
+            self._sources, self._current = state["sources"], state["current"]
 
     @property
     def current(self) -> int:

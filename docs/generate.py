@@ -7,7 +7,7 @@ With `--check` nothing is written; files that do not say what the code says are 
 import json
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -20,6 +20,8 @@ from click.testing import CliRunner
 from detectors.catalogue import cards, catalogue
 from detectors.contract import Card
 from detectors.finding import json_schema
+from docs.markdown import table
+from docs.performance import performance_part, sizes_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
 from streams.kafka_settings import Topic, TopicSettings
@@ -337,18 +339,6 @@ def _code(value: Any) -> str:
     return f"`{plain if isinstance(plain, str) else json.dumps(plain)}`"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    r"""Write a table.
-
-    >>> print(table(("a", "b"), [("1", "2|3")]))
-    | a | b |
-    | --- | --- |
-    | 1 | 2\|3 |
-    """
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "alerts": alerts_part,
     "commands": commands_part,
@@ -357,7 +347,9 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "finding": finding_part,
     "headers": headers_part,
     "metrics": metrics_part,
+    "performance": performance_part,
     "settings": settings_part,
+    "sizes": sizes_part,
     "topics": topics_part,
 }
 """What can be made between the marks of a page."""

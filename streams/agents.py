@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, Final, NoReturn
 
 import faust
 import numpy as np
@@ -13,16 +14,20 @@ from aiokafka import ConsumerRecord
 from pydantic import ValidationError
 
 from detectors.finding import Finding
-from streams.dead_letters import Outgoing, dead_letters, late_blocks
+from streams.dead_letters import dead_letters, late_blocks
 from streams.metrics import Metrics
+from streams.output import ProducerRecord
+from streams.partitions import Owned, Partitions
 from streams.pipeline import Batch, Outcome, Pipeline
 from streams.records import Message
 from streams.settings import Settings
 from streams.sinks import Delivery, Sink
+from streams.transport import Fetched
 
 log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 1.0
+_NO_HEADERS: Final[Mapping[str, bytes]] = {}
 
 
 class WatchAgent:
@@ -30,82 +35,126 @@ class WatchAgent:
 
     Parameters
     ----------
-    app, settings, metrics
-        Where it lives.
+    settings, metrics
+        All settings, and where to count.
     consumed
         Called with each batch once all that came of it is on its topics.
+    durable
+        Whether state outlives the process.
+    failed
+        Ends the process: called where going on would count something wrongly.
     """
 
-    def __init__(self, app: faust.App, settings: Settings, metrics: Metrics, consumed: Callable[[Batch], None]) -> None:
-        self.pipeline = Pipeline(settings)
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        consumed: Callable[[Batch], None],
+        *,
+        durable: bool,
+        failed: Callable[[str, Exception], NoReturn],
+    ) -> None:
         self.published = 0
+        self.progress = 0
+        self._topics = settings.topics
         self._metrics = metrics
         self._consumed = consumed
-        self._ends: dict[str, int] = {}
         # One thread: the stages are not made for two at once, and the event loop stays free meanwhile.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stages")
-        topics = settings.topics
-        self._findings = app.topic(topics.findings.name)
-        self._late = app.topic(topics.flows_late.name)
-        self._dead_letter = app.topic(topics.flows_dead_letter.name)
+        self.partitions = Partitions(settings, metrics, self._executor, durable=durable, failed=failed)
 
     async def run(self, stream: faust.StreamT[Any]) -> None:
         """Take event after event: each is acknowledged only once its outcome is safe in Kafka."""
         async for event in stream.events():
-            records: list[ConsumerRecord[bytes, bytes]] = event.value
-            batch = self._batch(records)
+            async with self.partitions.lock:
+                owned = self.partitions.get(event.message.tp)
+                # What comes of a partition that was just revoked is for its next owner.
+                if owned is not None:
+                    await self._take(event.value, owned)
+
+    async def look(self) -> None:
+        """Say early what open panes show, between two batches."""
+        async with self.partitions.lock:
+            for owned in self.partitions:
+                findings = await owned.pipeline.look(partial(self._write_early, owned))
+                self._metrics.told(findings)
+                self.published += len(findings)
+
+    async def _write_early(self, owned: Owned, findings: Sequence[Finding]) -> None:
+        await owned.output.write([*self._findings(findings)])
+
+    async def hosts(self) -> int:
+        """Count the hosts that are known now, between two batches: the stages change what is counted."""
+        loop = asyncio.get_running_loop()
+        return sum(
+            [await loop.run_in_executor(self._executor, _hosts, owned.pipeline.pipeline) for owned in self.partitions]
+        )
+
+    @property
+    def open_findings(self) -> int:
+        """How many findings are open now."""
+        return sum(owned.pipeline.pipeline.incidents.open for owned in self.partitions)
+
+    async def stop(self) -> None:
+        """Let go of the partitions and the thread."""
+        await self.partitions.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _take(self, fetched: Fetched, owned: Owned) -> None:
+        everything = batch_of(fetched)
+        batch = everything.since(owned.pipeline.expected or everything.begin)
+        self._metrics.replayed(len(everything.messages) - len(batch.messages))
+        if batch.begin < batch.end:
             begun = time.perf_counter()
-            outcome = await asyncio.get_running_loop().run_in_executor(self._executor, self.pipeline.process, batch)
-            await self._publish(outcome, records)
+            outcome = await owned.pipeline.process(
+                batch, lambda outcome: owned.output.write([*self._records(outcome, batch, fetched.records[0])])
+            )
             self._metrics.observe(
                 outcome,
-                messages=len(records),
+                messages=len(batch.messages),
                 size=batch.bytes,
                 seconds=time.perf_counter() - begun,
                 now=time.time(),
             )
-            self._consumed(batch)
+            self.published += len(outcome.findings)
+            self.progress = batch.end
+        self._consumed(everything)
+        await owned.pipeline.checkpoint_if_due()
 
-    async def hosts(self) -> int:
-        """Count the hosts that are known now, between two batches: the stages change what is counted."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: self.pipeline.watch.hosts)
+    def _records(
+        self, outcome: Outcome, batch: Batch, first: "ConsumerRecord[bytes, bytes]"
+    ) -> Iterator[ProducerRecord]:
+        topics = self._topics
+        yield from self._findings(outcome.findings)
+        for value, headers in late_blocks(outcome.late):
+            yield ProducerRecord(topics.flows_late.name, value, headers=headers)
+        refused = dead_letters(outcome.refused, first.topic, first.partition, batch.offsets.tolist())
+        for value, headers in refused:
+            yield ProducerRecord(topics.flows_dead_letter.name, value, headers=headers)
 
-    def stop(self) -> None:
-        """Let go of the thread."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def _batch(self, records: Sequence["ConsumerRecord[bytes, bytes]"]) -> Batch:
-        source = f"{records[0].topic}/{records[0].partition}"
-        first, end = records[0].offset, records[-1].offset + 1
-        # What compaction or a transaction left out does not exist: the range goes on where the last one ended.
-        begin = min(self._ends.get(source, first), first)
-        self._ends[source] = end
-        return Batch(
-            source,
-            [Message(record.value or b"", dict(record.headers), record.timestamp) for record in records],
-            np.array([record.offset for record in records], np.int64),
-            begin,
-            end,
-        )
-
-    async def _publish(self, outcome: Outcome, records: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
-        sends = [
-            await self._findings.send(key=finding.id.encode(), value=finding.model_dump_json().encode())
-            for finding in outcome.findings
-        ]
-        sends += await _send(self._late, late_blocks(outcome.late))
-        if outcome.refused.height:
-            offsets = [record.offset for record in records]
-            sends += await _send(
-                self._dead_letter,
-                dead_letters(outcome.refused, records[0].topic, records[0].partition, offsets),
-            )
-        await asyncio.gather(*sends)
-        self.published += len(outcome.findings)
+    def _findings(self, findings: Iterable[Finding]) -> Iterator[ProducerRecord]:
+        for finding in findings:
+            yield ProducerRecord(self._topics.findings.name, finding.model_dump_json().encode(), finding.id.encode())
 
 
-async def _send(topic: faust.TopicT, messages: Iterable[Outgoing]) -> list[Any]:
-    return [await topic.send(value=value, headers=headers) for value, headers in messages]
+def batch_of(fetched: Fetched) -> Batch:
+    """Make a batch for the stages of what was fetched."""
+    records = fetched.records
+    # With one record a message this is done once a record, so it is done in as little Python as can be.
+    values = [record.value or b"" for record in records]
+    headers = [dict(record.headers) if record.headers else _NO_HEADERS for record in records]
+    timestamps = [record.timestamp for record in records]
+    return Batch(
+        f"{records[0].topic}/{records[0].partition}",
+        list(map(Message._make, zip(values, headers, timestamps, strict=True))),
+        np.array([record.offset for record in records], np.int64),
+        fetched.begin,
+        fetched.end,
+    )
+
+
+def _hosts(pipeline: Pipeline) -> int:
+    return pipeline.watch.hosts
 
 
 class NotifyAgent:
@@ -118,8 +167,8 @@ class NotifyAgent:
     async def run(self, stream: faust.StreamT[Any]) -> None:
         """Take findings as they come; a batch that a sink cannot take yet is offered again."""
         async for event in stream.events():
-            records: list[ConsumerRecord[bytes, bytes]] = event.value
-            findings = list(_findings(records))
+            fetched: Fetched = event.value
+            findings = list(_findings(fetched.records))
             for sink in self._sinks:
                 await self._deliver(sink, findings)
             self.notified += len(findings)

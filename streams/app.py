@@ -1,15 +1,13 @@
 """The Faust application: how it reaches Kafka, and nothing of what it does."""
 
-import ssl
 from typing import Any, Final
 
 import faust
-from aiokafka.helpers import create_ssl_context
 from faust.auth import SASLCredentials, SSLCredentials
 from yarl import URL
 
-from streams.kafka_settings import KafkaSettings, password
-from streams.transport import BatchingTransport
+from streams.kafka_settings import KafkaSettings, password, tls
+from streams.transport import BatchingTransport, Positions
 
 MAX_POLL_RECORDS: Final = 20_000
 """Messages in one event at most; with one record a message that is about 50 ms of work."""
@@ -17,13 +15,16 @@ MAX_POLL_RECORDS: Final = 20_000
 MAX_FETCH_BYTES: Final = 4 << 20
 """Bytes of one partition in one event at most, besides a message that is larger on its own."""
 
+METADATA_SECONDS: Final = 5
+"""How old what is known of topics and brokers may become."""
+
 
 class _DisklessApp(faust.App):
     def _create_directories(self) -> None:
         """Make none: nothing is kept on disk."""
 
 
-def build(kafka: KafkaSettings, batched_topics: frozenset[str]) -> faust.App:
+def build(kafka: KafkaSettings, batched_topics: frozenset[str], positions: Positions | None = None) -> faust.App:
     """Make the application.
 
     Parameters
@@ -32,6 +33,8 @@ def build(kafka: KafkaSettings, batched_topics: frozenset[str]) -> faust.App:
         How to reach the broker.
     batched_topics
         Topics whose events are batches, see `streams.transport`.
+    positions
+        Where to read on and how far to commit; else the group says.
 
     Raises
     ------
@@ -57,21 +60,26 @@ def build(kafka: KafkaSettings, batched_topics: frozenset[str]) -> faust.App:
         broker_heartbeat_interval=kafka.session_timeout_seconds / 5,
         consumer_max_fetch_size=MAX_FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
+        # Whoever shares the partitions out right after a broker's restart may see none of them, and looks again only
+        # when it asks for metadata anew: every five minutes by default.
+        consumer_metadata_max_age_ms=METADATA_SECONDS * 1000,
         producer_linger=0.005,
         producer_compression_type=None,
         # Faust waits 20 minutes by default before a send counts as failed.
         producer_request_timeout=30.0,
     )
-    app.transport = BatchingTransport(brokers, app, topics=batched_topics, fetch_wait_ms=kafka.fetch_wait_ms)
+    app.transport = BatchingTransport(
+        brokers,
+        app,
+        topics=batched_topics,
+        fetch_wait_ms=kafka.fetch_wait_ms,
+        positions=positions or Positions(),
+    )
     return app
 
 
 def _credentials(kafka: KafkaSettings) -> Any:
-    context: ssl.SSLContext | None = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = create_ssl_context(
-            cafile=kafka.ssl_ca_file, certfile=kafka.ssl_certificate_file, keyfile=kafka.ssl_key_file
-        )
+    context = tls(kafka) if kafka.security_protocol.endswith("SSL") else None
     if kafka.sasl_mechanism is not None:
         return SASLCredentials(
             username=kafka.sasl_username,

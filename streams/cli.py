@@ -9,7 +9,7 @@ from importlib.metadata import version
 import click
 
 import streams.commands
-from streams.allocation import keep_freed_memory
+from streams.allocation import keep_freed_memory, look_for_cycles_seldom
 from streams.errors import FlowhawkError
 
 _INTERRUPTED = 130
@@ -41,6 +41,7 @@ def command() -> None:
 def main() -> None:
     """Run the command line; the entry point of the `flowhawk` script."""
     keep_freed_memory()
+    look_for_cycles_seldom()
     try:
         status = command.main(prog_name="flowhawk", standalone_mode=False)
     except click.exceptions.Abort:

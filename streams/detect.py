@@ -13,7 +13,7 @@ from streams.records import Message
 from streams.settings import Settings
 from streams.sources.contract import Block, Source
 
-BATCH_BYTES: Final = 2 << 20
+BATCH_BYTES: Final = 8 << 20
 """How much text is decoded at a time: every batch has a cost of its own, and memory holds one."""
 
 
@@ -41,8 +41,17 @@ class _Input:
         return blocks, Batch(self.name, messages, np.arange(begin, self._read), begin, self._read)
 
 
-def detect(sources: Sequence[Source], settings: Settings) -> Iterator[tuple[Outcome, list[Block]]]:
+def detect(
+    sources: Sequence[Source], settings: Settings, pipeline: Pipeline | None = None
+) -> Iterator[tuple[Outcome, list[Block]]]:
     """Run sources through the stages, always reading on in the one whose event time is furthest behind.
+
+    Parameters
+    ----------
+    sources, settings
+        What to read, and how.
+    pipeline
+        The stages, where they know something already, or are asked for something afterwards.
 
     Yields
     ------
@@ -54,7 +63,7 @@ def detect(sources: Sequence[Source], settings: Settings) -> Iterator[tuple[Outc
     streams.errors.InputError
         When a source cannot be read to its end. All others have been read, and everything is closed.
     """
-    pipeline = Pipeline(settings)
+    pipeline = pipeline or Pipeline(settings)
     inputs = [_Input(f"{index}", source) for index, source in enumerate(sources)]
     for each in inputs:
         pipeline.watermarks.add(each.name)

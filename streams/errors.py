@@ -9,6 +9,11 @@
 The text of each says what was wrong, where, and what to do. Commands print it as one line.
 """
 
+from typing import Final
+
+FAILED: Final = 70
+"""Exit status of a process that met what it cannot go on with (`EX_SOFTWARE` of sysexits.h)."""
+
 
 class FlowhawkError(Exception):
     """Root of the errors that are shown as one line, without a traceback."""

@@ -1,5 +1,6 @@
 """Settings of the broker, the same for every client of it."""
 
+import ssl
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,7 +34,7 @@ class KafkaSettings(BaseModel):
         default=50, ge=1, le=30_000, description="How long a broker may hold a fetch while it has nothing new."
     )
     session_timeout_seconds: float = Field(
-        default=15.0, ge=6, description="Silence after which a worker's partitions go to others."
+        default=9.0, ge=6, description="Silence after which a worker's partitions go to others."
     )
 
     @model_validator(mode="after")
@@ -59,8 +60,15 @@ class Topic(BaseModel):
     @property
     def configuration(self) -> dict[str, str]:
         """Configuration of the topic as Kafka's admin interface takes it."""
-        policy = "compact" if self.compacted else "delete"
-        return {"cleanup.policy": policy, "retention.ms": str(self.retention_hours * 3_600_000)}
+        if not self.compacted:
+            return {"cleanup.policy": "delete", "retention.ms": str(self.retention_hours * 3_600_000)}
+        # Whoever restores state reads all that is not compacted yet, so that must stay little.
+        return {
+            "cleanup.policy": "compact",
+            "segment.bytes": str(64 << 20),
+            "min.cleanable.dirty.ratio": "0.1",
+            "delete.retention.ms": "3600000",
+        }
 
 
 class TopicSettings(BaseModel):
@@ -75,11 +83,14 @@ class TopicSettings(BaseModel):
     )
     flows_late: Topic = Field(default=Topic(name="flows-late"), description="Records that came too late to count.")
     findings: Topic = Field(default=Topic(name="findings", compacted=True), description="Findings, keyed by id.")
+    state: Topic = Field(
+        default=Topic(name="flowhawk-state", compacted=True), description="Checkpoints of the workers' state."
+    )
 
     @property
     def all(self) -> tuple[Topic, ...]:
         """Every topic."""
-        return (self.flows, self.flows_dead_letter, self.flows_late, self.findings)
+        return (self.flows, self.flows_dead_letter, self.flows_late, self.findings, self.state)
 
 
 def client_arguments(settings: KafkaSettings) -> dict[str, Any]:
@@ -127,3 +138,45 @@ def password(settings: KafkaSettings) -> str:
         raise SettingsError(
             f"kafka.sasl_password_file: {settings.sasl_password_file} cannot be read: {error.strerror}"
         ) from error
+
+
+def asyncio_arguments(settings: KafkaSettings) -> dict[str, Any]:
+    """Say to aiokafka how to reach the broker.
+
+    Raises
+    ------
+    streams.errors.SettingsError
+        When a file that the settings name cannot be read.
+    """
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": list(settings.bootstrap_servers),
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        arguments["ssl_context"] = tls(settings)
+    if settings.sasl_mechanism is not None:
+        arguments |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": password(settings),
+        }
+    return arguments
+
+
+def tls(settings: KafkaSettings) -> ssl.SSLContext:
+    """Make the context of protected connections.
+
+    Raises
+    ------
+    streams.errors.SettingsError
+        When a certificate or key cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+        if settings.ssl_certificate_file is not None:
+            context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file)
+    except OSError as error:
+        files = (settings.ssl_ca_file, settings.ssl_certificate_file, settings.ssl_key_file)
+        named = ", ".join(str(file) for file in files if file is not None)
+        raise SettingsError(f"kafka.ssl_*_file: {named} cannot be used: {error}") from error
+    return context

@@ -1,6 +1,6 @@
 """Every metric there is, in one registry, declared with its meaning and its labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Final, Literal
 
@@ -9,7 +9,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from detectors.catalogue import catalogue
-from detectors.finding import SEVERITIES
+from detectors.finding import SEVERITIES, Finding
+from detectors.statistics.caps import TABLES
 from detectors.table import LOG_STATUSES
 from streams.pipeline import Outcome
 
@@ -26,10 +27,26 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
     "flowhawk_batch_seconds": ("histogram", "Time to process one batch of messages, in seconds.", ()),
     "flowhawk_detections_total": ("counter", "Detections, before they are merged into findings.", ()),
     "flowhawk_findings_total": ("counter", "Findings that were raised, by kind and severity.", ("kind", "severity")),
+    "flowhawk_early_findings_total": (
+        "counter",
+        "Findings told before they were certain: when they are told (open), retracted or superseded.",
+        ("status",),
+    ),
+    "flowhawk_evicted_total": ("counter", "Rows of statistics that went beyond their caps, by table.", ("table",)),
     "flowhawk_open_findings": ("gauge", "Findings that are open now.", ()),
     "flowhawk_hosts": ("gauge", "Hosts that are known now.", ()),
     "flowhawk_watermark_timestamp_seconds": ("gauge", "Event time up to which panes are closed, epoch seconds.", ()),
     "flowhawk_last_batch_timestamp_seconds": ("gauge", "When the last batch was processed, epoch seconds.", ()),
+    "flowhawk_replayed_messages_total": ("counter", "Messages that came again and were not counted again.", ()),
+    "flowhawk_checkpoint_seconds": ("histogram", "Time to write one checkpoint, in seconds.", ()),
+    "flowhawk_checkpoint_bytes_total": ("counter", "Bytes of state that checkpoints wrote.", ()),
+    "flowhawk_checkpoint_timestamp_seconds": ("gauge", "When the last checkpoint was durable, epoch seconds.", ()),
+    "flowhawk_checkpoint_failures_total": (
+        "counter",
+        "Checkpoints that could not be written, which ends the worker, or were found damaged.",
+        (),
+    ),
+    "flowhawk_restore_seconds": ("gauge", "Time to restore state the last time, in seconds.", ()),
 }
 """Type, meaning and labels of each metric, by its name in the exposition."""
 
@@ -71,17 +88,44 @@ class Metrics:
         self._counter("flowhawk_consumed_bytes_total").inc(size)
         for status, count in outcome.coverage.items():
             self._counter("flowhawk_coverage_total").labels(status).inc(count)
-        for finding in outcome.findings:
-            if finding.updates == 0:
-                self._counter("flowhawk_findings_total").labels(finding.kind, finding.severity).inc()
+        for table, rows in outcome.evicted.items():
+            self._counter("flowhawk_evicted_total").labels(table).inc(rows)
+        self.told(outcome.findings)
         self._histogram("flowhawk_batch_seconds").observe(seconds)
         self._gauge("flowhawk_watermark_timestamp_seconds").set(max(outcome.watermark, 0))
         self._gauge("flowhawk_last_batch_timestamp_seconds").set(now)
+
+    def told(self, findings: Iterable[Finding]) -> None:
+        """Add findings as they are published."""
+        for finding in findings:
+            if not finding.provisional and finding.updates == 0:
+                self._counter("flowhawk_findings_total").labels(finding.kind, finding.severity).inc()
+            if finding.provisional and (finding.updates == 0 or finding.status != "open"):
+                self._counter("flowhawk_early_findings_total").labels(finding.status).inc()
 
     def tracked(self, *, hosts: int, open_findings: int) -> None:
         """Say how much is being kept."""
         self._gauge("flowhawk_hosts").set(hosts)
         self._gauge("flowhawk_open_findings").set(open_findings)
+
+    def replayed(self, messages: int) -> None:
+        """Add messages that came again."""
+        self._counter("flowhawk_replayed_messages_total").inc(messages)
+
+    def checkpointed(self, *, seconds: float, size: int, now: float) -> None:
+        """Add a checkpoint: how long it took, its bytes, and the time, epoch seconds."""
+        self._histogram("flowhawk_checkpoint_seconds").observe(seconds)
+        self._counter("flowhawk_checkpoint_bytes_total").inc(size)
+        self._gauge("flowhawk_checkpoint_timestamp_seconds").set(now)
+
+    def checkpoint_failed(self, count: int = 1) -> None:
+        """Add checkpoints that are of no use."""
+        self._counter("flowhawk_checkpoint_failures_total").inc(count)
+
+    def restored(self, *, seconds: float, damages: int) -> None:
+        """Say how long restoring took, and how many checkpoints were damaged."""
+        self._gauge("flowhawk_restore_seconds").set(seconds)
+        self.checkpoint_failed(damages)
 
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float:
         """Read one sample, 0 where there is none."""
@@ -91,6 +135,10 @@ class Metrics:
         self._gauge("flowhawk_build_info").labels(version("flowhawk")).set(1)
         for status in LOG_STATUSES.categories[1:]:
             self._counter("flowhawk_coverage_total").labels(status)
+        for table in (*TABLES, "baselines"):
+            self._counter("flowhawk_evicted_total").labels(table)
+        for early in ("open", "retracted", "superseded"):
+            self._counter("flowhawk_early_findings_total").labels(early)
         for kind in catalogue():
             for severity in SEVERITIES:
                 self._counter("flowhawk_findings_total").labels(kind, severity)

@@ -1,16 +1,19 @@
 """All stages in one object: messages in, findings out. The service and `flowhawk detect` both run this."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
 from detectors.catalogue import FixedParameters, catalogue
+from detectors.episodes import QUIET_SECONDS
 from detectors.finding import Finding
-from detectors.incidents import QUIET_SECONDS, Incidents
+from detectors.incidents import Incidents
 from detectors.span import Int64Array, Position, Span
+from detectors.state import Change, below, prefixed
 from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.volumes import SPREAD_SECONDS
 from detectors.table import Table
 from detectors.watch import END_OF_TIME, Watch
 from detectors.watermark import Watermarks
@@ -46,6 +49,13 @@ class Batch:
         """Size of the messages' values."""
         return sum(len(message.value) for message in self.messages)
 
+    def since(self, offset: int) -> "Batch":
+        """Leave out what lies before an offset."""
+        if offset <= self.begin:
+            return self
+        first = int(np.searchsorted(self.offsets, offset))
+        return Batch(self.source, self.messages[first:], self.offsets[first:], offset, max(offset, self.end))
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -65,6 +75,8 @@ class Outcome:
         Findings to publish, in order.
     detections
         How many detections there were.
+    evicted
+        Rows of statistics that went beyond their caps, by table.
     watermark
         Where event time has come to, epoch seconds.
     """
@@ -75,6 +87,7 @@ class Outcome:
     late: Table = field(default_factory=Table.empty)
     findings: list[Finding] = field(default_factory=list)
     detections: int = 0
+    evicted: Mapping[str, int] = field(default_factory=dict)
     watermark: int = -END_OF_TIME
 
 
@@ -93,6 +106,7 @@ class Pipeline:
             },
         )
         self.incidents = Incidents()
+        self._evicted: Mapping[str, int] = {}
 
     def process(self, batch: Batch) -> Outcome:
         """Count a batch, and look at every pane that it closes."""
@@ -104,7 +118,7 @@ class Pipeline:
             self.watermarks.seen(batch.source, int(decoded.table.frame["end"].max()))  # type: ignore[arg-type]  # never null
         for message in batch.messages:
             if WATERMARK_HEADER in message.headers:
-                self.watermarks.complete(batch.source, PANE_SECONDS + QUIET_SECONDS)
+                self.watermarks.complete(batch.source, PANE_SECONDS + SPREAD_SECONDS + QUIET_SECONDS)
         outcome = self._advance(self.watermarks.current)
         statuses = decoded.table.frame["log_status"].value_counts()
         outcome.coverage = {status: count for status, count in statuses.rows() if status != "OK"}
@@ -112,13 +126,38 @@ class Pipeline:
         outcome.refused, outcome.late = decoded.refused, late
         return outcome
 
+    def look(self) -> list[Finding]:
+        """Look at open panes, and return the provisional findings that are worth publishing."""
+        return self.incidents.apply(self.watch.look())
+
+    def expected(self, source: str) -> int | None:
+        """Return the offset that must come next from a source; None where nothing came yet."""
+        applied = self.watch.applied(source)
+        return None if applied is None else applied.offset
+
     def finish(self, source: str) -> Outcome:
         """Take note that a source has ended; when all have, every pane and every finding closes."""
         self.watermarks.finish(source)
         return self._advance(self.watermarks.current)
 
+    def changes(self, *, whole: bool = False) -> list[Change]:
+        """Return what changed in any stage since the last call, or all there is."""
+        return [
+            *prefixed("watch", self.watch.changes(whole=whole)),
+            *prefixed("incidents", self.incidents.changes()),
+            *prefixed("time", self.watermarks.changes()),
+        ]
+
+    def restore(self, changes: Sequence[Change]) -> None:
+        """Take up the state that `changes` returned, in a new pipeline."""
+        self.watch.restore(below("watch", changes))
+        self.incidents.restore(below("incidents", changes))
+        self.watermarks.restore(below("time", changes))
+
     def _advance(self, watermark: int) -> Outcome:
         found = self.watch.advance(watermark)
         findings = self.incidents.apply(found.detections, found.partials)
-        findings += self.incidents.advance(watermark)
-        return Outcome(findings=findings, detections=len(found.detections), watermark=watermark)
+        findings += self.incidents.advance(self.watch.closed_until)
+        before, self._evicted = self._evicted, self.watch.evicted
+        evicted = {table: rows - before.get(table, 0) for table, rows in self._evicted.items()}
+        return Outcome(findings=findings, detections=len(found.detections), evicted=evicted, watermark=watermark)

@@ -63,6 +63,7 @@ async def run(settings: Settings) -> None:
             log.info("running", metrics=f"{http.address}/metrics", flows=settings.topics.flows.name)
             while not await stopped(stop, _TRACK_SECONDS):
                 await service.track()
+                await service.require_progress()
             log.info("stopping")
     log.info("stopped")
 

@@ -4,24 +4,35 @@ import asyncio
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
+from faust.types import TP
 
 from streams.agents import NotifyAgent, WatchAgent
 from streams.app import build
-from streams.errors import ServiceError
+from streams.errors import FAILED, FlowhawkError, ServiceError
 from streams.metrics import Metrics
 from streams.pipeline import Batch
 from streams.settings import Settings
 from streams.sinks import Sink
+from streams.transport import BatchingConsumer
+from streams.watchdog import Watchdog
 
-FAILED: Final = 70
-"""Exit status of a process that met an error nobody expected (`EX_SOFTWARE` of sysexits.h)."""
+STOP_SECONDS: Final = 9.0
+"""How long stopping may take; supervisors usually grant ten seconds."""
+
+_CHECKPOINT_SECONDS: Final = 1.0
+"""How often it is asked whether a checkpoint is due while nothing comes in."""
+
+_ANSWER_SECONDS: Final = 5.0
+"""How long the broker may take to say what is waiting."""
 
 
 class Service:
@@ -35,20 +46,36 @@ class Service:
         Who hears of findings.
     consumed
         Called with each batch that has been processed, on the event loop.
+    durable
+        Whether state outlives the process, in checkpoints; else it is in memory only.
+    early
+        Whether open panes are looked at, so that findings are told before they are certain.
     """
 
     def __init__(
-        self, settings: Settings, sinks: Sequence[Sink], consumed: Callable[[Batch], None] = lambda _: None
+        self,
+        settings: Settings,
+        sinks: Sequence[Sink],
+        consumed: Callable[[Batch], None] = lambda _: None,
+        *,
+        durable: bool = True,
+        early: bool = True,
     ) -> None:
         self.metrics = Metrics()
         self._sinks = sinks
         topics = settings.topics
-        self.app = build(settings.kafka, frozenset({topics.flows.name, topics.findings.name}))
-        self.watch = WatchAgent(self.app, settings, self.metrics, consumed)
+        self.watch = WatchAgent(settings, self.metrics, consumed, durable=durable, failed=fail)
         self.notify = NotifyAgent(sinks)
+        batched = frozenset({topics.flows.name, topics.findings.name})
+        self.app = build(settings.kafka, batched, self.watch.partitions)
         self._agent(topics.flows.name, "watch", self.watch.run)
         self._agent(topics.findings.name, "notify", self.notify.run)
+        # When this is sent, no event is under way any more, and offsets are not committed for the last time yet.
+        self.app.on_before_shutdown.connect(self._last_checkpoint)
         self._flows = topics.flows.name
+        self._early = early
+        self._early_seconds = settings.time.early_seconds
+        self._watchdog = Watchdog(settings.watchdog, time.monotonic())
 
     def not_ready(self) -> list[str]:
         """Say why the service does not work yet; nothing when it does."""
@@ -57,24 +84,39 @@ class Service:
         if self.app.should_stop:
             return ["the service is stopping"]
         try:
-            assigned = {partition.topic for partition in self.app.consumer.assignment()}
+            assigned = self._assigned()
         except ConsumerNotStarted:
             return ["the service is starting"]
-        return [] if self._flows in assigned else [f"no partition of {self._flows} is assigned"]
+        if not assigned:
+            return [f"no partition of {self._flows} is assigned"]
+        return [
+            f"the state of {each.topic}/{each.partition} is being restored"
+            for each in assigned
+            if self.watch.partitions.get(each) is None
+        ]
 
     async def __aenter__(self) -> Self:
         """Connect and start the agents."""
         await self.app.start()
+        self._tasks = [asyncio.create_task(self._keep_checkpointing(), name="checkpoints")]
+        if self._early:
+            self._tasks.append(asyncio.create_task(self._keep_looking(), name="early looks"))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the agents, commit, and close the sinks."""
-        await self.app.stop()
-        self.watch.stop()
-        for sink in self._sinks:
-            await sink.close()
+        """Stop the agents, write what is left to write, commit, and close the sinks."""
+        for task in self._tasks:
+            task.cancel()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.app.stop()
+                await self.watch.stop()
+                for sink in self._sinks:
+                    await sink.close()
+        except TimeoutError as late:
+            fail(f"the service did not stop within {STOP_SECONDS:g} s", ServiceError(f"{late!r}"))
 
     async def track(self) -> None:
         """Bring the gauges that are too dear for every batch up to date, and make sure that all is well.
@@ -82,27 +124,102 @@ class Service:
         Raises
         ------
         streams.errors.ServiceError
-            When Faust has given up, for example because Kafka refuses its messages for good.
+            When Faust has given up, for example because Kafka refuses its messages for good, or nothing goes on.
         """
         if self.app.crashed:
             raise ServiceError(f"the service cannot go on: {self.app.crash_reason!r}; start it again")
-        self.metrics.tracked(hosts=await self.watch.hosts(), open_findings=self.watch.pipeline.incidents.open)
+        self.metrics.tracked(hosts=await self.watch.hosts(), open_findings=self.watch.open_findings)
+
+    async def require_progress(self) -> None:
+        """End the process when there has been something to read for long, and nothing was read."""
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                progress, waiting = await self._progress()
+        except (KafkaError, TimeoutError):
+            progress, waiting = self.watch.progress, None
+        wrong = self._watchdog.look(now=time.monotonic(), progress=progress, waiting=waiting)
+        if wrong is not None:
+            fail("the watchdog found that nothing goes on", ServiceError(wrong))
+
+    async def _progress(self) -> tuple[int, int | None]:
+        """Return a number that changes with progress, and how many messages are waiting; None where nobody says."""
+        if self.app.rebalancing:
+            return self.watch.progress, None
+        assigned = self._assigned()
+        if not assigned:
+            # Somebody else ought to read then, and whoever does commits.
+            return await self._progress_of_the_group(TP(self._flows, 0))
+        waiting = 0
+        for each in assigned:
+            owned = self.watch.partitions.get(each)
+            # How long restoring may take is not for the watchdog to say.
+            if owned is not None:
+                waiting += await self._behind(each, owned.pipeline.expected)
+        return self.watch.progress, waiting
+
+    async def _progress_of_the_group(self, partition: TP) -> tuple[int, int]:
+        committed = await cast("BatchingConsumer", self.app.consumer).committed(partition)
+        return committed or 0, await self._behind(partition, committed)
+
+    async def _behind(self, partition: TP, position: int | None) -> int:
+        begin = position if position is not None else (await self.app.consumer.earliest_offsets(partition))[partition]
+        return int((await self.app.consumer.highwaters(partition))[partition] - begin)
+
+    def _assigned(self) -> list[TP]:
+        return sorted(each for each in self.app.consumer.assignment() if each.topic == self._flows)
+
+    async def _keep_checkpointing(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(_CHECKPOINT_SECONDS)
+                await self.watch.partitions.checkpoint_if_due()
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task, and nothing may be committed any more
+            fail("a checkpoint failed", error)
+
+    async def _keep_looking(self) -> None:
+        try:
+            while True:
+                begun = time.monotonic()
+                await self.watch.look()
+                # However much there is to look at, counting has the thread nine tenths of the time.
+                await asyncio.sleep(max(self._early_seconds, 9 * (time.monotonic() - begun)))
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task, and what it said may be lost
+            fail("looking at open panes failed", error)
+
+    async def _last_checkpoint(self, *_: Any, **__: Any) -> None:
+        try:
+            await self.watch.partitions.checkpoint()
+        except Exception as error:  # noqa: BLE001 - Faust would only log it
+            fail("the last checkpoint failed", error)
 
     def _agent(self, topic: str, name: str, run: Callable[[faust.StreamT[Any]], Awaitable[None]]) -> None:
         async def guarded(stream: faust.StreamT[Any]) -> None:
             try:
                 await run(stream)
-            except Exception:  # noqa: BLE001 - Faust would acknowledge the event and go on without it
-                fail(f"the {name} agent met an error nobody expected")
+            except FlowhawkError as error:
+                fail(f"the {name} agent cannot go on", error)
+            except Exception as error:  # noqa: BLE001 - Faust would acknowledge the event and go on without it
+                fail(f"the {name} agent met an error nobody expected", error)
 
         self.app.agent(self.app.topic(topic), name=name, concurrency=1)(guarded)
 
 
-def fail(message: str) -> None:
-    """End the process at once, before anything more can be acknowledged; whoever supervises it starts it again."""
-    sys.stderr.write(f"flowhawk: {message}; stopping, nothing of it was acknowledged\n")
-    traceback.print_exc()
+def fail(what: str, error: Exception) -> NoReturn:
+    """End the process at once, before anything more can be acknowledged; whoever supervises it starts it again.
+
+    Parameters
+    ----------
+    what
+        What happened.
+    error
+        Why. One that people can do something about is told in a line, any other with its traceback.
+    """
+    expected = isinstance(error, FlowhawkError)
+    sys.stderr.write(f"flowhawk: {what}{f': {error}' if expected else ''}; stopping, nothing of it was acknowledged\n")
+    if not expected:
+        traceback.print_exception(error)
     logging.shutdown()
+    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(FAILED)
 

@@ -18,11 +18,13 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from detectors.catalogue import cards
+from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import SettingsError
 from streams.http_settings import HttpSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.log_settings import LogSettings
 from streams.records.settings import NetworkSettings, RecordSettings
+from streams.watchdog import WatchdogSettings
 
 PREFIX: Final = "FLOWHAWK__"
 DELIMITER: Final = "__"
@@ -37,6 +39,9 @@ class TimeSettings(BaseModel):
         default=900,
         ge=0,
         description="How far behind the newest record of its partition a record may end and still count.",
+    )
+    early_seconds: float = Field(
+        default=0.5, gt=0, description="How often `run` looks at open panes, to tell findings before they are certain."
     )
 
 
@@ -70,6 +75,12 @@ class Settings(BaseSettings):
     time: TimeSettings = Field(default=TimeSettings(), description="Event time.")
     detectors: Mapping[str, Mapping[str, float]] = Field(
         default={}, description="Parameters of detectors, by kind; `flowhawk detectors` lists them."
+    )
+    checkpoints: CheckpointSettings = Field(
+        default=CheckpointSettings(), description="How often state is made durable."
+    )
+    watchdog: WatchdogSettings = Field(
+        default=WatchdogSettings(), description="When a worker that stands still gives up."
     )
     sinks: SinkSettings = Field(default=SinkSettings(), description="Where findings go besides the topic.")
     http: HttpSettings = Field(default=HttpSettings(), description="Metrics and health over HTTP.")

@@ -135,7 +135,7 @@ class Up:
         with EmbeddedBroker() as broker:
             settings = self._embedded(broker.address)
             broker.create(*(topic.name for topic in settings.topics.all))
-            service = Service(settings, sinks, self._consumed)
+            service = Service(settings, sinks, self._consumed, durable=False, early=False)
             with HttpEndpoints(settings.http, service.metrics, service.not_ready) as http:
                 self.summary.metrics = f"{http.address}/metrics"
                 stop_on_signals(stop)

@@ -67,7 +67,7 @@ def rule_test(
             "eval_time": at,
             "exp_alerts": [{"exp_labels": labels} for labels in firing.get(name, [])],
         }
-        for name in ("FlowhawkDown", "FlowhawkNoRecords")
+        for name in ("FlowhawkDown", "FlowhawkNoRecords", "FlowhawkRestarting", "FlowhawkCheckpointOld")
     ]
     rules = document(RULES)
     for rule in rules["groups"][0]["rules"]:
@@ -116,6 +116,25 @@ def test_an_alert_fires_when_no_worker_is_left_to_be_asked(tmp_path: Path) -> No
 def test_an_alert_fires_when_no_records_come(tmp_path: Path) -> None:
     series = {UP: "1x60", RECORDS: "0+1000x10 10000x50"}
     rule_test(tmp_path, series, "50m", {"FlowhawkNoRecords": [{"severity": "warning"}]})
+
+
+def test_a_worker_that_keeps_restarting_is_named(tmp_path: Path) -> None:
+    started = 'process_start_time_seconds{job="flowhawk", instance="192.0.2.2:9469"}'
+    other = 'process_start_time_seconds{job="grafana", instance="192.0.2.3:3000"}'
+    build = 'flowhawk_build_info{job="flowhawk", instance="192.0.2.2:9469"}'
+    series = {UP: "1x60", RECORDS: "0+1000x60", started: "0x15 100x3 200x3 300x30", other: "0+1x60", build: "1x60"}
+    labels = {"severity": "critical", "job": "flowhawk", "instance": "192.0.2.2:9469"}
+    rule_test(tmp_path, series, "30m", {"FlowhawkRestarting": [labels]})
+    rule_test(tmp_path, series, "55m", {})
+
+
+def test_an_alert_fires_when_records_come_and_checkpoints_do_not(tmp_path: Path) -> None:
+    written = 'flowhawk_checkpoint_timestamp_seconds{job="flowhawk", instance="192.0.2.1:9469"}'
+    standby = 'flowhawk_checkpoint_timestamp_seconds{job="flowhawk", instance="192.0.2.2:9469"}'
+    series = {UP: "1x60", RECORDS: "0+1000x60", written: "0+60x10 600x50", standby: "0x60"}
+    rule_test(tmp_path, series, "9m", {})
+    rule_test(tmp_path, series, "30m", {"FlowhawkCheckpointOld": [{"severity": "warning"}]})
+    rule_test(tmp_path, series | {RECORDS: "0+1000x12 12000x50"}, "20m", {})
 
 
 def test_every_target_is_a_service_that_listens_there() -> None:

@@ -1,68 +1,163 @@
-"""What is usual for a host: the median of its past windows, and how far they spread."""
+"""What is usual for hosts: learned from closed panes alone, over days, and not from an attack."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from detectors.state import Change, below, prefixed
+from detectors.statistics import baseline_pieces
+from detectors.statistics.column_baseline import ColumnBaseline
 from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.recent import WIDTHS
 
-HISTORY_PANES: Final = 60
-"""How far back panes are remembered."""
+HOSTS_PER_SHARD: Final = 8192
+"""How many hosts of a shard are remembered: two millions in all 256."""
 
-_NORMAL: Final = 1.4826
-"""Makes the median absolute deviation of a normal distribution its standard deviation."""
+_SCHEMA: Final = pl.Schema({"median": pl.Float64(), "spread": pl.Float64(), "windows": pl.UInt32()})
 
 
-def baseline(history: Mapping[int, pl.DataFrame], column: str, keys: pl.Series, pane: int, panes: int) -> pl.DataFrame:
-    """Compare hosts with their own past.
+class Baselines:
+    """The past of one's own hosts, in every column that is learned.
+
+    All follows from the panes in their order: no clock, no batches, no fractions are kept.
 
     Parameters
     ----------
-    history
-        The table `host` of closed panes, by pane.
-    column
-        One of its numbers.
-    keys
-        Hosts to compare, UInt64, shape (n,), each once.
-    pane
-        The pane that closes; the last `panes` up to and with it are left out.
-    panes
-        Width of the windows.
+    hosts_per_shard
+        How many hosts a shard remembers in a column; beyond that, those go that were not seen for longest.
 
-    Returns
-    -------
-    pl.DataFrame
-        `median`, `spread` and `windows`, shape (n, 3), in the order of `keys`.
+    Examples
+    --------
+    >>> key = pl.Series("key", [7], dtype=pl.UInt64)
+    >>> baselines = Baselines()
+    >>> for pane in range(0, 600, 60):
+    ...     baselines.learn(pane, pl.DataFrame([key, pl.Series("internal", [True]), pl.Series("sent", [12])]))
+    >>> baselines.baseline(600, "sent", key, 1).rows()
+    [(12.0, 0.0, 10)]
     """
-    # How much history is kept depends on how panes were closed; what is usual must not.
-    past = [each for each in history if panes <= (pane - each) // PANE_SECONDS <= HISTORY_PANES]
-    width = (pane - min(past)) // PANE_SECONDS - panes + 1 if past else 0
-    values = np.zeros((len(keys), width))
-    order = keys.to_frame("key").with_row_index("row")
-    for each in past:
-        place = width - 1 - ((pane - each) // PANE_SECONDS - panes)
-        found = order.join(history[each], on="key", how="inner")
-        values[found["row"].to_numpy(), place] = found[column].to_numpy()
-    windows = _windows(values, panes)
-    count = windows.shape[1]
-    if count == 0:
-        median = spread = np.zeros(len(keys))
-    else:
-        median = np.median(windows, axis=1)
-        spread = _NORMAL * np.median(np.abs(windows - median[:, None]), axis=1)
-    return pl.DataFrame(
-        {"median": median, "spread": spread, "windows": np.full(len(keys), count)},
-        schema={"median": pl.Float64, "spread": pl.Float64, "windows": pl.UInt32},
-    )
 
+    def __init__(self, hosts_per_shard: int = HOSTS_PER_SHARD) -> None:
+        self._hosts_per_shard = hosts_per_shard
+        self._columns: dict[str, ColumnBaseline] = {}
+        self._journals: dict[str, baseline_pieces.Journal] = {}
 
-def _windows(values: npt.NDArray[np.float64], panes: int) -> npt.NDArray[np.float64]:
-    """Sum every run of `panes` columns."""
-    if values.shape[1] < panes:
-        return np.zeros((values.shape[0], 0))
-    sums = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
-    result: npt.NDArray[np.float64] = sums[:, panes:] - sums[:, :-panes]
-    return result
+    @property
+    def hosts(self) -> int:
+        """How many hosts are remembered, once for every column that they have a past in."""
+        return sum(len(column.rows) for column in self._columns.values())
+
+    @property
+    def evicted(self) -> int:
+        """How many hosts had to go."""
+        return sum(column.evicted for column in self._columns.values())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return sum(column.nbytes for column in self._columns.values())
+
+    def learn(self, pane: int, hosts: pl.DataFrame) -> None:
+        """Learn a pane that closes; those before it that are left out had nothing in them.
+
+        Parameters
+        ----------
+        pane
+            Its begin, epoch seconds, after all before it.
+        hosts
+            `key`, UInt64, each once; `internal`, Boolean; and a column of Int64, not negative, for each number.
+            Hosts that are left out had nothing. Outside hosts are passed over.
+
+        Raises
+        ------
+        ValueError
+            When the pane, or one after it, was learned already.
+        """
+        keys, own = hosts["key"].to_numpy(), hosts["internal"].to_numpy()
+        for name in hosts.columns:
+            if name not in {"key", "internal"}:
+                values = hosts[name].to_numpy()
+                something = np.flatnonzero(own & (values > 0))
+                self._column(name).learn(pane // PANE_SECONDS, keys[something], values[something])
+
+    def baseline(self, pane: int, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
+        """Say what is usual for hosts in a pane that is about to close.
+
+        Parameters
+        ----------
+        pane
+            Its begin, epoch seconds, after all that were learned.
+        column
+            One of the numbers that are learned.
+        keys
+            Hosts, UInt64, shape (n,).
+        panes
+            Width of the windows, one of `WIDTHS`.
+
+        Returns
+        -------
+        pl.DataFrame
+            `median`, `spread` and `windows`, shape (n, 3), in the order of `keys`; see
+            `detectors.contract.View.baseline`.
+
+        Raises
+        ------
+        ValueError
+            When the pane was learned already, or windows of that width are not learned.
+        """
+        if panes not in WIDTHS:
+            raise ValueError(f"windows of {panes} panes are not learned; choose from {', '.join(map(str, WIDTHS))}")
+        if column not in self._columns:
+            return pl.DataFrame({name: np.zeros(len(keys)) for name in _SCHEMA}, schema=_SCHEMA)
+        usual = self._columns[column].usual(pane // PANE_SECONDS, keys.to_numpy(), panes)
+        return pl.DataFrame(dict(zip(_SCHEMA, usual, strict=True)), schema=_SCHEMA)
+
+    def changes(self, *, whole: bool = False) -> Iterator[Change]:
+        """Yield what changed since the last call, or since it was taken up, or all there is."""
+        for name, column in self._columns.items():
+            if name in self._journals:
+                yield from prefixed(name, self._journals[name].changes(whole=whole))
+            else:
+                # Nobody may ever ask, as when files are read; what changes is noted from the first time on.
+                self._journals[name] = baseline_pieces.Journal(name, column)
+                yield from prefixed(name, self._journals[name].changes(whole=True))
+
+    def restore(self, changes: Iterable[Change]) -> None:
+        """Take up the state that `changes` yielded.
+
+        Raises
+        ------
+        detectors.statistics.baseline_pieces.BaselineError
+            When it was written in a version that is not known, or makes no sense.
+        """
+        present = [change for change in changes if change.content is not None]
+        for name in sorted({change.name.partition("/")[0] for change in present}):
+            self._journals[name] = baseline_pieces.Journal(name, self._column(name), below(name, present))
+
+    def exported(self) -> pl.DataFrame:
+        """Return what was learned over days: columns of `baseline_pieces.SHARD`, one row per column and shard."""
+        frames = [
+            baseline_pieces.shard(name, column, int(number), timeless=True)
+            for name, column in sorted(self._columns.items())
+            for number in baseline_pieces.shards_in_use(column)
+        ]
+        return pl.concat(frames) if frames else pl.DataFrame(schema=baseline_pieces.SHARD)
+
+    def take(self, exported: pl.DataFrame) -> None:
+        """Take up what was exported, in new baselines.
+
+        The last hour is no part of it: what follows is learned as after a break, at any time.
+
+        Raises
+        ------
+        detectors.statistics.baseline_pieces.BaselineError
+            When it was written in a version that is not known, or makes no sense.
+        """
+        for row in exported.iter_slices(1):
+            baseline_pieces.take(self._column(row["column"][0]), row)
+
+    def _column(self, name: str) -> ColumnBaseline:
+        if name not in self._columns:
+            self._columns[name] = ColumnBaseline(self._hosts_per_shard)
+        return self._columns[name]

@@ -1,8 +1,14 @@
 """Contacts: who opened a conversation with whom, on which port, and what came of it."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+
+from detectors.statistics.grouping import Groups, UInt64Array, combined
+from detectors.table import ACTIONS
 
 PANE_SECONDS: Final = 60
 """The smallest slice of event time that is kept."""
@@ -23,6 +29,7 @@ KEYS: Final = ("source_key", "target_key", "port", "protocol")
 CONTACTS: Final = pl.Schema(
     {
         "pane": pl.Int64(),
+        "contact": pl.UInt64(),
         "source_key": pl.UInt64(),
         "target_key": pl.UInt64(),
         "port": pl.UInt16(),
@@ -33,37 +40,65 @@ CONTACTS: Final = pl.Schema(
         "rejected": pl.Int64(),
         "answers": pl.Int64(),
         "lasting": pl.Boolean(),
-        "request_bytes": pl.Int64(),
-        "answer_bytes": pl.Int64(),
         "first_seen": pl.Int64(),
         "last_seen": pl.Int64(),
     }
 )
 """One row per pane and contact.
 
-`source_key` opened the conversation with `port` of `target_key`. `requests` and `answers` count records in the
-two directions, those that only reset do not count; `rejected` counts requests that were refused, and `lasting`
-says that some request had more than two packets or went beyond the opening flags.
+`source_key` opened the conversation with `port` of `target_key`; `contact` is the hash of these and the protocol.
+`requests` and `answers` count records in the two directions, those that only reset do not count; `rejected`
+counts requests that were refused, and `lasting` says that some request had more than two packets or went beyond
+the opening flags.
 """
 
+_SERVICES: Final = np.zeros(1 << 16, np.bool_)
+_SERVICES[:1024] = True
+_SERVICES[list(_SERVICE_PORTS)] = True
 
-def _service(port: pl.Expr) -> pl.Expr:
-    return (port < 1024) | port.is_in(_SERVICE_PORTS)
+_REFUSED: Final = ACTIONS.categories.to_list().index("REJECT")
 
 
-def answering() -> pl.Expr:
+def answering(
+    source_ports: npt.NDArray[np.uint16], destination_ports: npt.NDArray[np.uint16], flags: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.bool_]:
     """Say of each record whether it goes back to whoever opened the conversation.
 
     TCP flags decide where they tell; else a service port, then the ephemeral range. Never just the lower port.
+
+    Parameters
+    ----------
+    source_ports, destination_ports
+        Ports of the sender and the receiver, shape (n,).
+    flags
+        TCP flags, OR-ed over the record's interval; 0 where there are none. Shape (n,).
     """
-    flags = pl.col("tcp_flags").fill_null(0)
-    source, destination = pl.col("source_port"), pl.col("destination_port")
-    opening = (flags & (_SYN | _ACK)) == _SYN
-    accepting = (flags & (_SYN | _ACK)) == (_SYN | _ACK)
-    by_service = _service(source) & ~_service(destination)
-    neither = _service(source) == _service(destination)
-    by_range = neither & (source < _EPHEMERAL) & (destination >= _EPHEMERAL)
-    return accepting | (~opening & (by_service | by_range))
+    handshake = flags & (_SYN | _ACK)
+    source, destination = _SERVICES[source_ports], _SERVICES[destination_ports]
+    by_range = (source == destination) & (source_ports < _EPHEMERAL) & (destination_ports >= _EPHEMERAL)
+    by_port = (source & ~destination) | by_range
+    answers: npt.NDArray[np.bool_] = (handshake == (_SYN | _ACK)) | (by_port & (handshake != _SYN))
+    return answers
+
+
+def undecided(source_ports: npt.NDArray[np.uint16], destination_ports: npt.NDArray[np.uint16]) -> npt.NDArray[np.bool_]:
+    """Say of each record whether its ports leave open who opened the conversation. Portless ones are not meant."""
+    alike = _SERVICES[source_ports] == _SERVICES[destination_ports]
+    same_range = (source_ports < _EPHEMERAL) == (destination_ports < _EPHEMERAL)
+    undecided: npt.NDArray[np.bool_] = alike & same_range & ((source_ports | destination_ports) != 0)
+    return undecided
+
+
+def counting(flags: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Say of each record whether it counts: those that only reset do not."""
+    counts: npt.NDArray[np.bool_] = (flags & _RST == 0) | (flags & (_FIN | _SYN) != 0)
+    return counts
+
+
+def refused(flows: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Say of each record whether it was refused."""
+    rejected: npt.NDArray[np.bool_] = flows["action"].to_physical().to_numpy() == _REFUSED
+    return rejected
 
 
 def fold(flows: pl.DataFrame) -> pl.DataFrame:
@@ -79,35 +114,48 @@ def fold(flows: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame
         Columns of `CONTACTS`, in no particular order.
     """
-    answer = pl.col("answering")
-    refused = pl.col("action") == "REJECT"
-    flags = pl.col("tcp_flags").fill_null(0)
-    resets_only = (flags & _RST != 0) & (flags & (_FIN | _SYN) == 0)
-    weight = pl.col("weight").cast(pl.Int64)
-    return (
-        flows.lazy()
-        .with_columns(answering=answering())
-        .select(
-            pane=pl.col("end") // PANE_SECONDS * PANE_SECONDS,
-            source_key=pl.when(answer).then("destination_key").otherwise("source_key"),
-            target_key=pl.when(answer).then("source_key").otherwise("destination_key"),
-            port=pl.when(answer).then("source_port").otherwise("destination_port"),
-            protocol="protocol",
-            source_internal=pl.when(answer).then("destination_internal").otherwise("source_internal"),
-            target_internal=pl.when(answer).then("source_internal").otherwise("destination_internal"),
-            requests=pl.when(~answer & ~resets_only).then(weight).otherwise(0),
-            rejected=pl.when(~answer & ~resets_only & refused).then(weight).otherwise(0),
-            answers=pl.when(answer & ~resets_only & ~refused).then(weight).otherwise(0),
-            lasting=~answer & ((pl.col("packets") > 2 * weight) | (flags & (_FIN | _ACK) != 0)),
-            request_bytes=pl.when(~answer & ~refused).then(pl.col("bytes") * weight).otherwise(0),
-            answer_bytes=pl.when(answer & ~refused).then(pl.col("bytes") * weight).otherwise(0),
-            first_seen="start",
-            last_seen="end",
-        )
-        .pipe(_grouped, ("pane", *KEYS))
-        .select(CONTACTS.names())
-        .collect()
+    flags = flows["tcp_flags"].fill_null(0).to_numpy()
+    source_ports, destination_ports = flows["source_port"].to_numpy(), flows["destination_port"].to_numpy()
+    back = answering(source_ports, destination_ports, flags)
+    source, destination = flows["source_key"].to_numpy(), flows["destination_key"].to_numpy()
+    source_internal, destination_internal = (
+        flows["source_internal"].to_numpy(),
+        flows["destination_internal"].to_numpy(),
     )
+    rejected, counts = refused(flows), counting(flags)
+    weight = flows["weight"].to_numpy().astype(np.int64)
+    request = weight * (~back & counts)
+    end = flows["end"].to_numpy()
+    columns = {
+        "pane": end // PANE_SECONDS * PANE_SECONDS,
+        "source_key": np.where(back, destination, source),
+        "target_key": np.where(back, source, destination),
+        "port": np.where(back, source_ports, destination_ports),
+        "protocol": flows["protocol"].to_numpy(),
+        "source_internal": np.where(back, destination_internal, source_internal),
+        "target_internal": np.where(back, source_internal, destination_internal),
+        "requests": request,
+        "rejected": request * rejected,
+        "answers": weight * (back & counts & ~rejected),
+        "lasting": ~back & ((flows["packets"].to_numpy() > 2 * weight) | (flags & (_FIN | _ACK) != 0)),
+        "first_seen": flows["start"].to_numpy(),
+        "last_seen": end,
+    }
+    columns["contact"] = contact_keys(
+        columns["source_key"], columns["target_key"], columns["port"], columns["protocol"]
+    )
+    return _grouped(columns, by_pane=True)
+
+
+def contact_keys(
+    source_keys: UInt64Array,
+    target_keys: UInt64Array,
+    ports: npt.NDArray[np.uint16],
+    protocols: npt.NDArray[np.uint8],
+) -> UInt64Array:
+    """Hash contacts, each column of shape (n,)."""
+    services = ports.astype(np.uint64) << np.uint64(8) | protocols
+    return combined(source_keys, target_keys, services)
 
 
 def merged(contacts: pl.DataFrame, *, by_pane: bool) -> pl.DataFrame:
@@ -119,19 +167,25 @@ def merged(contacts: pl.DataFrame, *, by_pane: bool) -> pl.DataFrame:
         Columns of `CONTACTS`.
     by_pane
         Whether panes stay apart; else `pane` becomes the last one.
+
+    Returns
+    -------
+    pl.DataFrame
+        Columns of `CONTACTS`; of one pane or none, in ascending order of `contact`.
     """
-    keys = ("pane", *KEYS) if by_pane else KEYS
-    return contacts.lazy().pipe(_grouped, keys).select(CONTACTS.names()).collect()
+    return _grouped({name: contacts[name].to_numpy() for name in CONTACTS}, by_pane=by_pane)
 
 
-def _grouped(contacts: pl.LazyFrame, keys: tuple[str, ...]) -> pl.LazyFrame:
-    sums = ("requests", "rejected", "answers", "request_bytes", "answer_bytes")
-    last = () if "pane" in keys else (pl.col("pane").max(),)
-    return contacts.group_by(keys).agg(
-        *last,
-        pl.col("source_internal", "target_internal").max(),
-        pl.col("lasting").max(),
-        pl.col(sums).sum(),
-        pl.col("first_seen").min(),
-        pl.col("last_seen").max(),
-    )
+def _grouped(columns: Mapping[str, npt.NDArray[Any]], *, by_pane: bool) -> pl.DataFrame:
+    panes = columns["pane"]
+    several = by_pane and len(panes) > 0 and bool((panes != panes[0]).any())
+    groups = Groups(combined(columns["contact"], panes) if several else columns["contact"])
+    same = ("contact", *KEYS)
+    grouped = {name: columns[name][groups.some] for name in same}
+    grouped |= {name: groups.sum(columns[name]) for name in ("requests", "rejected", "answers")}
+    grouped |= {
+        name: groups.max(columns[name])
+        for name in ("pane", "source_internal", "target_internal", "lasting", "last_seen")
+    }
+    grouped["first_seen"] = groups.min(columns["first_seen"])
+    return pl.DataFrame({name: grouped[name] for name in CONTACTS}, schema=CONTACTS)

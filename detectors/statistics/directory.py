@@ -2,9 +2,12 @@
 
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.grouping import Groups, UInt64Array, combined
+from detectors.statistics.volumes import RECEIVER, SENDER, reporters
 
 HOSTS: Final = pl.Schema(
     {
@@ -19,40 +22,53 @@ HOSTS: Final = pl.Schema(
         "interface_id": pl.String(),
     }
 )
-"""One row per pane and host. Where several interfaces reported a host, the smallest name stands for them."""
+"""One row per pane, host, and account, VPC and interface that named it.
+
+`interface_id` is null where the interface is that of the other end, or it is not known whose it is.
+"""
+
+_ENDS: Final = {"source": SENDER, "destination": RECEIVER}
+_OWN: Final = ("scope", "high", "low", "internal")
+_REPORTER: Final = ("account_id", "vpc_id", "interface_id")
 
 
 def hosts(flows: pl.DataFrame) -> pl.DataFrame:
     """List the hosts at both ends of records, columns of `HOSTS`."""
-    own = {"source": "egress", "destination": "ingress"}
-    ends = [
-        flows.lazy().select(
-            pane=pl.col("end") // PANE_SECONDS * PANE_SECONDS,
-            key=f"{end}_key",
-            scope=f"{end}_scope",
-            high=f"{end}_high",
-            low=f"{end}_low",
-            internal=f"{end}_internal",
-            account_id="account_id",
-            vpc_id="vpc_id",
-            interface_id=pl.when(pl.col("direction").eq_missing(direction)).then("interface_id"),
-        )
-        for end, direction in own.items()
+    rows = len(flows)
+    panes = flows["end"].to_numpy() // PANE_SECONDS * PANE_SECONDS
+    reporter = reporters(flows)
+    account, vpc, interface = (flows[name].hash().to_numpy() for name in _REPORTER)
+    named = combined(panes, account, vpc)
+    hashes = [
+        combined(flows[f"{end}_key"].to_numpy(), named + interface * (reporter == own)) for end, own in _ENDS.items()
     ]
-    return merged(pl.concat(ends), by_pane=True)
-
-
-def merged(directory: pl.LazyFrame, *, by_pane: bool) -> pl.DataFrame:
-    """Sum up lists of hosts that came in parts."""
-    keys = ["pane", "key"] if by_pane else ["key"]
-    last = [] if by_pane else [pl.col("pane").max()]
-    return (
-        directory.group_by(keys)
-        .agg(
-            *last,
-            pl.col("scope", "high", "low", "internal").first(),
-            pl.col("account_id", "vpc_id", "interface_id").min(),
+    some = Groups(np.concatenate(hashes)).some
+    listed = []
+    for (end, own), first in zip(_ENDS.items(), (0, rows), strict=True):
+        chosen = some[(some >= first) & (some < first + rows)] - first
+        owned = pl.Series(reporter[chosen] == own)
+        listed.append(
+            flows.select(*(pl.col(f"{end}_{name}").alias(name) for name in ("key", *_OWN)), *_REPORTER)[chosen]
+            .with_columns(pl.Series("pane", panes[chosen]), pl.when(owned).then("interface_id"))
+            .select(HOSTS.names())
         )
+    return pl.concat(listed)
+
+
+def merged(listed: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what is listed twice."""
+    return listed[Groups(combined(listed["key"].to_numpy(), listed["pane"].to_numpy(), _hashed(listed))).some]
+
+
+def summed(listed: pl.DataFrame) -> pl.DataFrame:
+    """Bring each host into one row; of several accounts, VPCs and interfaces the smallest names stand for them."""
+    return (
+        listed.group_by("key")
+        .agg(pl.col("pane").max(), pl.col(_OWN).first(), pl.col(_REPORTER).min())
         .select(HOSTS.names())
-        .collect()
     )
+
+
+def _hashed(listed: pl.DataFrame) -> UInt64Array:
+    """Hash who reported each row; hashes of one process need not be those of another."""
+    return combined(*(listed[name].hash().to_numpy() for name in _REPORTER))

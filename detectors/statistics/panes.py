@@ -1,12 +1,15 @@
 """Frames kept by pane: they come in parts, and are summed when they have become many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+import numpy as np
 import polars as pl
 
+from detectors.state import Change
+
 _PARTS: Final = 16
-"""How many parts of a pane may lie beside each other before they are summed."""
+"""How many parts of a pane may lie beside each other, in memory or in storage, before they are summed."""
 
 
 class Panes:
@@ -24,38 +27,96 @@ class Panes:
         self._schema = schema
         self._merge = merge
         self._parts: dict[int, list[pl.DataFrame]] = {}
+        self._summed: set[int] = set()
+        self._unstored: dict[int, list[pl.DataFrame]] | None = None
+        self._stored: dict[int, list[int]] = {}
+        self._dropped: set[str] = set()
 
     @property
     def panes(self) -> list[int]:
         """The panes that hold something, ascending."""
         return sorted(self._parts)
 
-    def add(self, frame: pl.DataFrame) -> None:
-        """Put rows into their panes."""
-        for (pane,), part in frame.partition_by("pane", as_dict=True).items():
-            parts = self._parts.setdefault(int(pane), [])
-            parts.append(part)
-            if len(parts) >= _PARTS:
-                parts[:] = self._merged(parts)
+    def __contains__(self, pane: int) -> bool:
+        """Say whether a pane holds something."""
+        return pane in self._parts
 
-    def _merged(self, parts: list[pl.DataFrame]) -> list[pl.DataFrame]:
+    def add(self, frame: pl.DataFrame) -> set[int]:
+        """Put rows into their panes, and return these."""
+        panes = frame["pane"].to_numpy()
+        added: set[int] = set(np.unique(panes).tolist())
+        for pane in added:
+            own = panes == pane
+            part = frame if own.all() else frame.filter(pl.Series(own))
+            parts = self._parts.setdefault(pane, [])
+            parts.append(part)
+            self._summed.discard(pane)
+            if self._unstored is not None:
+                self._unstored.setdefault(pane, []).append(part)
+            if len(parts) >= _PARTS:
+                parts[:] = self._fewer(parts)
+        return added
+
+    def summed(self, pane: int) -> pl.DataFrame:
+        """Return what a pane holds, each of its rows summed."""
+        if pane not in self._parts:
+            return self._schema.to_frame()
+        if pane not in self._summed:
+            self._parts[pane] = [self._merge(pl.concat(self._parts[pane]))]
+            self._summed.add(pane)
+        return self._parts[pane][0]
+
+    def between(self, begin: int, end: int) -> pl.DataFrame:
+        """Return the parts in the panes from `begin` up to `end`, not included."""
+        frames = [part for pane in self.panes if begin <= pane < end for part in self._parts[pane]]
+        return pl.concat(frames) if frames else self._schema.to_frame()
+
+    def drop_before(self, begin: int) -> None:
+        """Forget the panes before `begin`."""
+        for pane in [pane for pane in self._parts if pane < begin]:
+            del self._parts[pane]
+            self._summed.discard(pane)
+            self._dropped |= {f"{pane}/{number}" for number in self._stored.pop(pane, ())}
+            if self._unstored is not None:
+                self._unstored.pop(pane, None)
+
+    def changes(self, *, whole: bool) -> Iterator[Change]:
+        """Yield what came or went since the last call, or all there is.
+
+        What was added to a pane is a piece of its own, so that storing costs as much as was added. Once a pane
+        has many pieces, one takes their place.
+        """
+        if whole or self._unstored is None:
+            self._unstored = {pane: [] for pane in self._parts}
+            self._stored = {}
+            self._dropped.clear()
+        for pane, parts in sorted(self._unstored.items()):
+            numbers = self._stored.setdefault(pane, [])
+            number = numbers[-1] + 1 if numbers else 0
+            if numbers and len(numbers) < _PARTS:
+                piece = self._merge(pl.concat(parts))
+            else:
+                self._dropped |= {f"{pane}/{each}" for each in numbers}
+                numbers.clear()
+                piece = self.summed(pane)
+            numbers.append(number)
+            # A pane that was dropped and came again begins its names anew.
+            self._dropped.discard(f"{pane}/{number}")
+            yield Change(f"{pane}/{number}", piece)
+        yield from (Change(name, None) for name in sorted(self._dropped))
+        self._unstored = {}
+        self._dropped.clear()
+
+    def restore(self, changes: Iterable[Change]) -> None:
+        """Take up the pieces that `changes` yielded."""
+        for change in changes:
+            pane = int(change.name.partition("/")[0])
+            self._parts.setdefault(pane, []).append(change.frame())
+
+    def _fewer(self, parts: list[pl.DataFrame]) -> list[pl.DataFrame]:
         """Sum the parts; a part that outweighs all others is left alone, so that each row is summed seldom."""
         largest = max(parts, key=len)
         others = [part for part in parts if part is not largest]
         if len(largest) > sum(map(len, others)):
             return [largest, self._merge(pl.concat(others))]
         return [self._merge(pl.concat(parts))]
-
-    def between(self, begin: int, end: int) -> pl.DataFrame:
-        """Return the parts in the panes from `begin` up to `end`, not included."""
-        frames = [part for pane in self.panes if begin <= pane < end for part in self._parts[pane]]
-        return pl.concat(frames) if frames else pl.DataFrame(schema=self._schema)
-
-    def drop_before(self, begin: int) -> None:
-        """Forget the panes before `begin`."""
-        for pane in [pane for pane in self._parts if pane < begin]:
-            del self._parts[pane]
-
-    def whole(self) -> pl.DataFrame:
-        """Return everything, summed."""
-        return self._merge(self.between(-(2**62), 2**62))

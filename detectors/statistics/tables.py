@@ -1,35 +1,20 @@
-"""The tables that detectors read, each summed from the contacts of a window."""
+"""The tables that detectors read, of which each row is one entity."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
 
-from detectors.statistics.contacts import KEYS
-
-_WITHOUT_PORTS: Final = (1, 58)
-"""ICMP and ICMPv6 (IANA protocol numbers)."""
+HOST: Final = pl.Schema({"key": pl.UInt64, "internal": pl.Boolean, "outbound_bytes": pl.Int64, "rejected": pl.Int64})
+"""Columns of the table `host`."""
 
 EXAMPLES: Final = 10
 """How many examples a row carries: the smallest ones, so that they do not depend on the order of arrival."""
 
 
 def contact(contacts: pl.DataFrame) -> pl.DataFrame:
-    """One row per source, target, port and protocol, with `failed`: refused, or tried without an answer.
-
-    Where there are no ports, records do not tell requests from answers: there whatever came back is an answer.
-    """
-    back = contacts.filter(pl.col("protocol").is_in(_WITHOUT_PORTS)).select(
-        source_key="target_key",
-        target_key="source_key",
-        port="port",
-        protocol="protocol",
-        back=pl.col("requests") - pl.col("rejected"),
-    )
-    answered = contacts.join(back, on=KEYS, how="left").with_columns(
-        answers=pl.col("answers") + pl.col("back").fill_null(0)
-    )
-    return answered.drop("back").with_columns(
+    """One row per source, target, port and protocol, with `failed`: refused, or tried without an answer."""
+    return contacts.with_columns(
         failed=(pl.col("answers") == 0) & (pl.col("requests") > 0) & ((pl.col("rejected") > 0) | ~pl.col("lasting"))
     )
 
@@ -71,39 +56,34 @@ def service(contacts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def egress(contacts: pl.DataFrame) -> pl.DataFrame:
-    """One row per own host and outside peer: `outbound_bytes` and `inbound_bytes`, whoever opened it."""
-    opened = contacts.filter(pl.col("source_internal") & ~pl.col("target_internal")).select(
-        source_key="source_key",
-        target_key="target_key",
-        outbound="request_bytes",
-        inbound="answer_bytes",
-        port="port",
-        protocol="protocol",
-        first_seen="first_seen",
-        last_seen="last_seen",
-    )
-    served = contacts.filter(pl.col("target_internal") & ~pl.col("source_internal")).select(
-        source_key="target_key",
-        target_key="source_key",
-        outbound="answer_bytes",
-        inbound="request_bytes",
-        port="port",
-        protocol="protocol",
-        first_seen="first_seen",
-        last_seen="last_seen",
+def egress(sums: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
+    """One row per own host and outside peer: `outbound_bytes` and `inbound_bytes`, whoever opened it, and examples.
+
+    Parameters
+    ----------
+    sums
+        Hosts, peers and bytes, with the panes that they lie in as `first_seen` and `last_seen`.
+    contacts
+        The contacts between them: they tell ports, and the times more closely.
+    """
+    opened = pl.col("source_internal") & ~pl.col("target_internal")
+    seen = contacts.group_by(
+        source_key=pl.when(opened).then("source_key").otherwise("target_key"),
+        target_key=pl.when(opened).then("target_key").otherwise("source_key"),
+    ).agg(
+        example_ports=pl.col("port").unique().bottom_k(EXAMPLES).sort(),
+        protocols=pl.col("protocol").unique().sort(),
+        first=pl.col("first_seen").min(),
+        last=pl.col("last_seen").max(),
     )
     return (
-        pl.concat([opened, served])
-        .group_by("source_key", "target_key")
-        .agg(
-            outbound_bytes=pl.col("outbound").sum(),
-            inbound_bytes=pl.col("inbound").sum(),
-            example_ports=pl.col("port").unique().bottom_k(EXAMPLES).sort(),
-            protocols=pl.col("protocol").unique().sort(),
-            first_seen=pl.col("first_seen").min(),
-            last_seen=pl.col("last_seen").max(),
+        sums.join(seen, on=("source_key", "target_key"), how="left")
+        .with_columns(
+            pl.col("example_ports", "protocols").fill_null([]),
+            first_seen=pl.coalesce("first", "first_seen"),
+            last_seen=pl.coalesce("last", "last_seen"),
         )
+        .drop("first", "last")
     )
 
 
@@ -122,14 +102,42 @@ def target(contacts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def host(contacts: pl.DataFrame) -> pl.DataFrame:
-    """One row per host: `outbound_bytes` to the outside and `rejected` as a target; kept for baselines."""
-    sent = egress(contacts).select(key="source_key", outbound_bytes="outbound_bytes", rejected=pl.lit(0, pl.Int64))
-    refused = target(contacts).select(key="target_key", outbound_bytes=pl.lit(0, pl.Int64), rejected="rejected")
-    return pl.concat([sent, refused]).group_by("key").agg(pl.col("outbound_bytes", "rejected").sum())
+TRAFFIC: Final = pl.Schema(
+    {
+        "key": pl.UInt64,
+        "internal": pl.Boolean,
+        "internal_bytes_sent": pl.Int64,
+        "internal_bytes_received": pl.Int64,
+        "external_bytes_sent": pl.Int64,
+        "external_bytes_received": pl.Int64,
+        "requests_made": pl.Int64,
+        "refusals_met": pl.Int64,
+        "requests_got": pl.Int64,
+        "rejected": pl.Int64,
+    }
+)
+"""Columns of the table `traffic`: what a host did, by role and direction.
+
+Bytes are those exchanged with own hosts (internal) and with all others (external). `requests_made` and
+`refusals_met` are its requests that passed and that were refused; `requests_got` and `rejected` those to it.
+"""
 
 
-TABLES: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
-    table.__name__: table for table in (contact, pair, service, egress, target, host)
-}
-"""Every table, by name: contacts of a window, merged, in; rows out."""
+def traffic(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """One row per host with what it did; columns that a part lacks count as zeros."""
+    together = pl.concat([TRAFFIC.to_frame(), *parts], how="diagonal")
+    return together.group_by("key").agg(pl.col("internal").max(), pl.col(TRAFFIC.names()[2:]).sum())
+
+
+def host(panes: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """One row per host: `outbound_bytes` to the outside and `rejected` as a target; kept for baselines.
+
+    Parameters
+    ----------
+    panes
+        The hosts of each pane.
+    """
+    if len(panes) == 1:
+        return panes[0]
+    parts = pl.concat([HOST.to_frame(), *panes])
+    return parts.group_by("key").agg(pl.col("internal").max(), pl.col("outbound_bytes", "rejected").sum())

@@ -1,17 +1,22 @@
 """`flowhawk parse`: flow records as JSON, one object to a line."""
 
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
     from streams.records.objects import Written
     from streams.records.settings import RecordSettings
 
 _BLOCK_BYTES: Final = 1024 * 1024
-_ROWS: Final = 100_000
+_PARQUET: Final = b"PAR1"
 
 
 @click.command("parse")
@@ -59,7 +64,7 @@ def _known(fields: str) -> str:
 
 def _written(place: str, records: "RecordSettings") -> Iterator[tuple[int, "Written"]]:
     """Write a file block after block; with each, the number of its first line."""
-    if place != "-" and _is_parquet(Path(place)):
+    if _is_parquet(place):
         yield from _written_parquet(place)
         return
     from streams.records import Message
@@ -70,28 +75,31 @@ def _written(place: str, records: "RecordSettings") -> Iterator[tuple[int, "Writ
         yield block.line, write(Message(block.value, block.headers), records)
 
 
-def _is_parquet(path: Path) -> bool:
+def _is_parquet(place: str) -> bool:
     from streams.errors import InputError
 
+    if place == "-":
+        return cast("BufferedReader", sys.stdin.buffer).peek(4)[:4] == _PARQUET
     try:
-        with path.open("rb") as file:
-            return file.read(4) == b"PAR1"
+        with Path(place).open("rb") as file:
+            return file.read(4) == _PARQUET
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{place}: cannot be read: {error.strerror}") from error
 
 
 def _written_parquet(place: str) -> Iterator[tuple[int, "Written"]]:
-    from pyarrow import ArrowException
+    from pyarrow import PythonFile
 
     from streams.errors import InputError
     from streams.records.objects import write_reads
-    from streams.records.parquet import frames, rows
+    from streams.records.parquet import UNREADABLE, reads
 
-    first = 0
     try:
-        for frame in frames(place, _ROWS):
-            for read in rows(frame, first=first):
+        with TemporaryFile() if place == "-" else Path(place).open("rb") as file:
+            if place == "-":
+                # Parquet is read from its end, and what comes in on standard input has none before all of it is there.
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            for read in reads(PythonFile(file)):
                 yield 1, write_reads([read])
-            first += frame.height
-    except (ArrowException, OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{place}: is not readable Parquet: {' '.join(str(error).split())[:200]}") from error

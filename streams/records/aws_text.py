@@ -7,13 +7,14 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from detectors.texts import Texts
-from streams.records.contract import FORMAT_HEADER, Dialect, Message, Read
-from streams.records.fields import KNOWN
+from detectors.texts import HIGHEST_NUMBER, BoolArray, Texts, UInt64Array
+from streams.records.contract import FORMAT_HEADER, Column, Dialect, Message, Read
+from streams.records.fields import LOSSES, READABLE
+from streams.records.json_lines import first_known, strings
 from streams.records.lines import Lines
 from streams.records.settings import RecordSettings
 
-_SMALL_LETTER: Final = re.compile(rb"^[a-z].*$", re.MULTILINE)
+_NEWLINE, _SMALL_A, _LETTERS = np.uint8(ord("\n")), np.uint8(ord("a")), np.uint8(26)
 _MOST_LOST: Final = np.uint64(2**60)
 """Four causes of loss add up without overflow."""
 
@@ -33,17 +34,27 @@ def header_format(line: bytes) -> str | None:
         return None
     words = line.replace(b",", b" ").decode("ascii", "replace").split()
     names = [word.strip('"').replace("_", "-") for word in words]
-    if sum(name in KNOWN or name.startswith("tgw-") for name in names) < 2 or not all(
-        _FIELD_NAME.fullmatch(name) for name in names
-    ):
+    if sum(name in READABLE for name in names) < 2 or not all(_FIELD_NAME.fullmatch(name) for name in names):
         return None
     return " ".join(names)
 
 
-def last_header_format(text: bytes) -> str | None:
-    """Return the format that the last header line in a text announces, or None where there is no header line."""
-    for line in reversed(_SMALL_LETTER.findall(text)):
-        announced = header_format(line)
+def last_header_format(text: bytes, start: int = 0) -> str | None:
+    """Return the format that the last header line in a text announces, or None where there is no header line.
+
+    Parameters
+    ----------
+    text
+        Lines.
+    start
+        Where the first line begins that is looked at.
+    """
+    codes = np.frombuffer(text, np.uint8)
+    begins = np.append(start, np.flatnonzero(codes[start:] == _NEWLINE) + start + 1)
+    begins = begins[begins < len(codes)]
+    for begin in reversed(begins[codes[begins] - _SMALL_A < _LETTERS].tolist()):
+        end = text.find(b"\n", begin)
+        announced = header_format(text[begin:] if end < 0 else text[begin:end])
         if announced is not None:
             return announced
     return None
@@ -88,24 +99,42 @@ def from_transit_gateway(read: Read) -> Read:
     A gateway logs what it forwards or loses: ACCEPT where it forwarded any packet, REJECT where it lost all of
     them. Its attachment stands for the interface. No VPC is the reporter's, for the ends lie in two.
     """
-    if not any(name.startswith("tgw_") for name in read.columns):
+    gateways = [column for name, column in read.columns.items() if name.startswith("tgw_")]
+    if not gateways:
         return read
     columns = dict(read.columns)
-    if "tgw_attachment_id" in columns:
-        columns.setdefault("interface_id", columns["tgw_attachment_id"])
-    packets = columns.get("packets")
-    if isinstance(packets, Texts):
-        columns.setdefault("action", _forwarded(packets, columns))
+    meant = {"interface_id": columns.get("tgw_attachment_id"), "action": _forwarded(columns, _told(gateways))}
+    for name, column in meant.items():
+        if column is not None:
+            # Objects of VPCs and gateways that are read together have the fields of both.
+            columns[name] = first_known([columns[name], column]) if name in columns else column
     return Read(columns, read.messages, read.positions, read.places, read.refused)
 
 
-def _forwarded(packets: Texts, columns: Mapping[str, Texts | pl.Series]) -> pl.Series:
+def _told(gateways: Sequence[Column]) -> BoolArray:
+    """Say which rows a gateway told: all of a format that has its fields, and of objects those that have any."""
+    told = np.zeros(len(gateways[0]), np.bool_)
+    for column in gateways:
+        told |= column.is_not_null().to_numpy() if isinstance(column, pl.Series) else True
+    return told
+
+
+def _forwarded(columns: Mapping[str, Column], told: BoolArray) -> pl.Series | None:
     """Say ACCEPT or REJECT of each row, and nothing of those without packets, which tell of coverage."""
-    sent, counted = packets.numbers()
+    if "packets" not in columns:
+        return None
+    sent, counted = counts(columns["packets"])
     lost = np.zeros(len(sent), np.uint64)
-    for name, column in columns.items():
-        if name.startswith("packets_lost_") and isinstance(column, Texts):
-            values, readable = column.numbers()
-            lost += np.where(readable, np.minimum(values, _MOST_LOST), np.uint64(0))
+    for name in LOSSES.intersection(columns):
+        values, readable = counts(columns[name])
+        lost += np.where(readable, np.minimum(values, _MOST_LOST), np.uint64(0))
     words = pl.Series(["ACCEPT", "REJECT", None], dtype=pl.String)
-    return words.gather(np.where(counted, ((sent > 0) & (lost >= sent)).astype(np.uint32), np.uint32(2)))
+    return words.gather(np.where(counted & told, ((sent > 0) & (lost >= sent)).astype(np.uint32), np.uint32(2)))
+
+
+def counts(column: Column) -> tuple[UInt64Array, BoolArray]:
+    """Read whole numbers, and say which are any; the others mean nothing."""
+    if isinstance(column, pl.Series) and column.dtype.is_integer():
+        known = column.is_between(0, HIGHEST_NUMBER).fill_null(value=False)
+        return column.zip_with(known, pl.Series([0], dtype=column.dtype)).to_numpy().astype(np.uint64), known.to_numpy()
+    return (column if isinstance(column, Texts) else Texts.of(strings(column))).numbers()

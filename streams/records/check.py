@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 
 from detectors import written_addresses
-from detectors.texts import BoolArray, Int64Array, Texts, UInt64Array
-from streams.records.contract import Read, Refusal
+from detectors.repeated_texts import RepeatedTexts
+from detectors.texts import HIGHEST_NUMBER, BoolArray, Int64Array, Texts, UInt64Array
+from streams.records.contract import Column, Read, Refusal
 from streams.records.fields import ADDRESSES, ALWAYS_NEEDED, LABELS, NEEDED, NUMBERS, TEXTS, written
+from streams.records.refused import Refused
 
 EARLIEST: Final = 946_684_800
 """2000-01-01: no cloud kept flow logs before."""
@@ -18,7 +20,6 @@ EARLIEST: Final = 946_684_800
 _SHOWN: Final = 60
 """Characters of a value that a reason quotes."""
 
-Column = Texts | pl.Series
 Reasons = Callable[[Int64Array], list[str]]
 """Says why each of some rows is refused."""
 
@@ -50,9 +51,9 @@ class Checked:
     kept: BoolArray
     numbers: dict[str, UInt64Array] = field(default_factory=dict)
     missing: dict[str, BoolArray] = field(default_factory=dict)
-    texts: dict[str, Column] = field(default_factory=dict)
+    texts: dict[str, Texts | pl.Series] = field(default_factory=dict)
     flows: BoolArray | None = None
-    refused: list[Refusal] = field(default_factory=list)
+    refused: Sequence[Refusal] = ()
 
 
 class _Failures:
@@ -68,14 +69,11 @@ class _Failures:
             self._found.append((wrong & ~self.rows, reasons))
             self.rows |= wrong
 
-    def refusals(self, read: Read) -> list[Refusal]:
+    def refused(self, read: Read) -> Refused:
         """Say why each refused row is."""
-        refusals: list[Refusal] = []
-        for wrong, reasons in self._found:
-            rows = np.flatnonzero(wrong)
-            if len(rows):
-                refusals += map(Refusal, read.places(rows), reasons(rows))
-        return refusals
+        rows = [np.flatnonzero(wrong) for wrong, _ in self._found]
+        because = [reason for some, (_, reasons) in zip(rows, self._found, strict=True) for reason in reasons(some)]
+        return Refused(read.places(np.concatenate(rows)), because)
 
 
 def check(read: Read, latest: Int64Array | None = None, needed: Sequence[str] = NEEDED) -> Checked:
@@ -98,16 +96,18 @@ def check(read: Read, latest: Int64Array | None = None, needed: Sequence[str] = 
     _numbers(columns, checked, failures)
     _completeness(columns, checked, failures, needed)
     _times(checked, failures, latest)
-    checked.texts = {TEXTS[name]: column for name, column in columns.items() if name in TEXTS}
+    checked.texts = {TEXTS[name]: _present(column) for name, column in columns.items() if name in TEXTS}
     checked.kept = ~failures.rows
     if failures.rows.any():
-        checked.refused = failures.refusals(read)
+        checked.refused = failures.refused(read)
         _keep(checked, checked.kept)
     return checked
 
 
 def _readable(name: str, column: Column) -> Column:
     """Turn strings into texts where their field holds numbers or addresses, and anything else into strings."""
+    if isinstance(column, RepeatedTexts):
+        return Texts.of(column.strings()) if name in NUMBERS else column
     if isinstance(column, Texts) or name in TEXTS or (name in NUMBERS and column.dtype.is_integer()):
         return column
     strings = column if column.dtype == pl.String else column.cast(pl.String)
@@ -115,9 +115,13 @@ def _readable(name: str, column: Column) -> Column:
 
 
 def _shown(column: Column, rows: Int64Array) -> list[str]:
-    if isinstance(column, pl.Series):
-        return [str(value) for value in column.gather(rows)]
-    texts = [text[: 4 * _SHOWN].decode("utf-8", "backslashreplace") for text in column.at(rows).parts()]
+    if isinstance(column, Texts):
+        begin = column.begin[rows]
+        shown = Texts(column.buffer, begin, np.minimum(column.end[rows], begin + 4 * _SHOWN))
+        texts = [text.decode("utf-8", "backslashreplace") for text in shown.parts()]
+    else:
+        some = column.gather(rows) if isinstance(column, pl.Series) else column.at(rows).strings()
+        texts = [str(value) for value in some]
     return [text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..." for text in texts]
 
 
@@ -126,10 +130,10 @@ def _labels(columns: Mapping[str, Column], checked: Checked, failures: _Failures
         column = columns.get(name)
         if column is None:
             continue
-        if target == "log_status" and isinstance(column, pl.Series):
+        if target == "log_status" and not isinstance(column, Texts):
             # An object without the key, or with null under it, says nothing about coverage.
             column = column.fill_null("OK")
-        codes, known = column.among(words) if isinstance(column, Texts) else _among(column, words)
+        codes, known = _among(column, words)
         checked.numbers[target] = codes
         if target == "log_status" and codes.any():
             checked.flows = codes == 0
@@ -149,11 +153,16 @@ def _not_one_of(name: str, column: Column, words: Sequence[str]) -> Reasons:
     return lambda rows: [f"{written(name)} {text} is not {allowed}" for text in _shown(column, rows)]
 
 
-def _among(strings: pl.Series, words: Sequence[str]) -> tuple[UInt64Array, BoolArray | None]:
-    """Do for strings what `Texts.among` does."""
-    codes, known = np.zeros(len(strings), np.uint64), np.zeros(len(strings), np.bool_)
+def _among(column: Column, words: Sequence[str]) -> tuple[UInt64Array, BoolArray | None]:
+    """Do for any column what `Texts.among` does."""
+    if isinstance(column, Texts):
+        return column.among(words)
+    if isinstance(column, RepeatedTexts):
+        codes, known = _among(column.distinct.strings, words)
+        return codes.take(column.codes), None if known is None else known.take(column.codes)
+    codes, known = np.zeros(len(column), np.uint64), np.zeros(len(column), np.bool_)
     for code, word in enumerate(words):
-        same = strings.eq_missing(word).to_numpy()
+        same = column.eq_missing(word).to_numpy()
         known |= same
         if code:
             codes += same.view(np.uint8) * np.uint64(code)
@@ -163,36 +172,57 @@ def _among(strings: pl.Series, words: Sequence[str]) -> tuple[UInt64Array, BoolA
 
 
 def _absent_rows(column: Column) -> BoolArray:
+    if isinstance(column, RepeatedTexts):
+        return _absent_rows(column.distinct.strings).take(column.codes)
     if isinstance(column, pl.Series):
         return column.fill_null("").is_in(["", "-"]).to_numpy()
     absent = column.missing()
     return np.zeros(len(column.begin), np.bool_) if absent is None else absent
 
 
+def _present(column: Column) -> Texts | pl.Series:
+    """Turn strings that stand for missing values into missing ones."""
+    if isinstance(column, pl.Series):
+        return column.replace(["", "-"], None) if _absent_rows(column).any() else column
+    return column.strings() if isinstance(column, RepeatedTexts) else column
+
+
 def _addresses(columns: Mapping[str, Column], checked: Checked, failures: _Failures) -> None:
     found = {name: column for name in ADDRESSES if isinstance(column := columns.get(name), Texts)}
     for same_buffer in _by_buffer(found):
-        names = [name for name, _ in same_buffer]
         texts = Texts(
             same_buffer[0][1].buffer,
             np.concatenate([each.begin for _, each in same_buffer]),
             np.concatenate([each.end for _, each in same_buffer]),
         )
         rows = len(failures.rows)
-        high, low, readable = written_addresses.read(texts)
-        all_readable = bool(readable.all())
+        read = written_addresses.read(texts)
         for index, (name, column) in enumerate(same_buffer):
             part = slice(index * rows, (index + 1) * rows)
-            checked.numbers[f"{ADDRESSES[name]}_high"] = high[part]
-            checked.numbers[f"{ADDRESSES[name]}_low"] = low[part]
-            if all_readable or readable[part].all():
-                continue
-            absent = _absent_rows(column)
-            if absent.any():
-                checked.missing[f"{ADDRESSES[name]}_high"] = absent
-                checked.missing[f"{ADDRESSES[name]}_low"] = absent
-            failures.add(~(readable[part] | absent), _not_an_address(name, column))
-        del names
+            _read_addresses(name, column, (read[0][part], read[1][part], read[2][part]), checked, failures)
+    for name in ADDRESSES:
+        repeated = columns.get(name)
+        if isinstance(repeated, RepeatedTexts):
+            _read_addresses(name, repeated, repeated.addresses(), checked, failures)
+
+
+def _read_addresses(
+    name: str,
+    column: Column,
+    read: tuple[UInt64Array, UInt64Array, BoolArray],
+    checked: Checked,
+    failures: _Failures,
+) -> None:
+    high, low, readable = read
+    checked.numbers[f"{ADDRESSES[name]}_high"] = high
+    checked.numbers[f"{ADDRESSES[name]}_low"] = low
+    if readable.all():
+        return
+    absent = _absent_rows(column)
+    if absent.any():
+        checked.missing[f"{ADDRESSES[name]}_high"] = absent
+        checked.missing[f"{ADDRESSES[name]}_low"] = absent
+    failures.add(~(readable | absent), _not_an_address(name, column))
 
 
 def _not_an_address(name: str, column: Column) -> Reasons:
@@ -207,25 +237,16 @@ def _by_buffer(found: Mapping[str, Texts]) -> list[list[tuple[str, Texts]]]:
 
 
 def _numbers(columns: Mapping[str, Column], checked: Checked, failures: _Failures) -> None:
-    found = {name: column for name in NUMBERS if isinstance(column := columns.get(name), Texts)}
-    for same_buffer in _by_buffer(found):
-        texts = Texts(
-            same_buffer[0][1].buffer,
-            np.array([each.begin for _, each in same_buffer]),
-            np.array([each.end for _, each in same_buffer]),
-        )
-        values, readable = texts.numbers()
-        highest = np.array([NUMBERS[name].highest for name, _ in same_buffer], np.uint64)
-        fits = readable & (values <= highest[:, None])
-        all_fit = bool(fits.all())
-        for index, (name, column) in enumerate(same_buffer):
-            checked.numbers[NUMBERS[name].column] = values[index]
-            if not (all_fit or fits[index].all()):
-                _unfit_numbers(name, column, fits[index], _absent_rows(column), checked=checked, failures=failures)
-    for name in NUMBERS:
-        series = columns.get(name)
-        if isinstance(series, pl.Series):
-            _typed_numbers(name, series, checked, failures)
+    for name, (target, _, highest) in NUMBERS.items():
+        column = columns.get(name)
+        if isinstance(column, Texts):
+            values, fits = column.numbers()
+            checked.numbers[target] = values
+            if not fits.all() or (highest < HIGHEST_NUMBER and values.max(initial=0) > highest):
+                fits &= values <= highest
+                _unfit_numbers(name, column, fits, _absent_rows(column), checked=checked, failures=failures)
+        elif isinstance(column, pl.Series):
+            _typed_numbers(name, column, checked, failures)
 
 
 def _typed_numbers(name: str, series: pl.Series, checked: Checked, failures: _Failures) -> None:
@@ -314,12 +335,13 @@ def _times(checked: Checked, failures: _Failures, latest: Int64Array | None) -> 
 
 
 def _keep(checked: Checked, kept: BoolArray) -> None:
-    checked.messages, checked.positions = checked.messages[kept], checked.positions[kept]
-    checked.numbers = {name: values[kept] for name, values in checked.numbers.items()}
-    checked.missing = {name: missing[kept] for name, missing in checked.missing.items()}
+    rows = np.flatnonzero(kept)
+    checked.messages, checked.positions = checked.messages[rows], checked.positions[rows]
+    checked.numbers = {name: values.take(rows) for name, values in checked.numbers.items()}
+    checked.missing = {name: missing.take(rows) for name, missing in checked.missing.items()}
     checked.texts = {
-        name: column.at(kept) if isinstance(column, Texts) else column.filter(kept)
+        name: column.at(rows) if isinstance(column, Texts) else column.filter(kept)
         for name, column in checked.texts.items()
     }
     if checked.flows is not None:
-        checked.flows = checked.flows[kept]
+        checked.flows = checked.flows[rows]

@@ -75,7 +75,7 @@ class Firehose(Envelope):
 
 
 def _documents(value: bytes) -> Iterator[Any]:
-    text = value.decode("utf-8", "replace")
+    text = value.decode("utf-8", "surrogateescape")
     at = 0
     while True:
         while at < len(text) and text[at].isspace():
@@ -95,7 +95,7 @@ def _events(document: Any) -> Iterator[bytes]:
         raise EnvelopeError("a CloudWatch subscription without log events")
     for event in events:
         text = event.get("message") if isinstance(event, dict) else None
-        yield _one_line(text) if isinstance(text, str) else b"\0"
+        yield _one_line(text) if isinstance(text, str) else _no_record(event)
 
 
 def _message(line: bytes) -> bytes:
@@ -108,8 +108,14 @@ def _message(line: bytes) -> bytes:
 
 
 def _one_line(text: str) -> bytes:
-    """Keep a message to its line: a line end inside becomes a byte that no record has."""
+    """Keep a message to its line, and its bytes as they came, whatever they are."""
+    line = text.strip("\r\n")
     try:
-        return text.strip("\r\n").replace("\n", "\0").encode()
+        return line.encode("utf-8", "surrogateescape") if "\n" not in line else _no_record(text)
     except UnicodeEncodeError:
-        return b"\0"
+        return _no_record(text)
+
+
+def _no_record(value: Any) -> bytes:
+    """Write what cannot be a line behind a byte that no record has, so that it is refused with all that was in it."""
+    return b"\0" + json.dumps(value).encode()

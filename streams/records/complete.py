@@ -22,12 +22,19 @@ _CONSTANTS: Final[dict[str, str | int]] = {"weight": 1, "log_status": "OK"}
 """What columns hold where nothing else is said."""
 
 _DTYPES: Final = {column.name: column.dtype for column in COLUMNS}
-_NUMPY: Final[dict[pl.DataType, type[np.generic]]] = {
-    pl.UInt8(): np.uint8,
-    pl.UInt16(): np.uint16,
-    pl.UInt64(): np.uint64,
-    pl.Int64(): np.int64,
+_LABELS: Final = {
+    column.name: pl.Series(column.dtype.categories, dtype=column.dtype)
+    for column in COLUMNS
+    if isinstance(column.dtype, pl.Enum)
 }
+"""Every label of the columns of labels."""
+
+_NUMPY: Final = {
+    column.name: np.dtype(np.uint8) if column.name in _LABELS else pl.Series(dtype=column.dtype).to_numpy().dtype
+    for column in COLUMNS
+    if column.name in _LABELS or column.dtype.is_integer()
+}
+"""Types of the columns of numbers and of indices of labels."""
 
 
 @cache
@@ -66,7 +73,7 @@ def complete(parts: Sequence[Checked], networks: NetworkSettings) -> Table:
     if flows is not None:
         missing |= dict.fromkeys(keys, ~flows)
     columns |= hosts
-    columns |= _numbers(numbers | keys, rows)
+    columns |= _numbers(numbers | keys)
     for name, absent in missing.items():
         columns[name] = _without(columns[name], absent)
     return Table(
@@ -109,29 +116,25 @@ def _constant(name: str, value: str | int | None, rows: int) -> pl.Series:
     return _single(name, value).new_from_index(0, rows)
 
 
-def _numbers(numbers: Mapping[str, UInt64Array], rows: int) -> dict[str, pl.Series]:
-    """Turn numbers into columns of their types, all of one type at one go."""
-    alike: dict[type[np.generic], list[str]] = {}
-    for name in numbers:
-        alike.setdefault(_NUMPY.get(_DTYPES[name], np.uint8), []).append(name)
+def _numbers(numbers: Mapping[str, UInt64Array]) -> dict[str, pl.Series]:
+    """Turn numbers into columns of their types."""
     found: dict[str, pl.Series] = {}
-    for dtype, names in alike.items():
-        joined = np.concatenate([numbers[name] for name in names], dtype=dtype, casting="unsafe")
-        series = pl.Series(joined)
-        for index, name in enumerate(names):
-            found[name] = _labelled(name, series.slice(index * rows, rows).alias(name))
+    for name, values in numbers.items():
+        dtype = _NUMPY[name]
+        typed = values.view(dtype) if values.itemsize == dtype.itemsize else values.astype(dtype)
+        found[name] = _labelled(name, pl.Series(name, typed))
     return found
 
 
 def _labelled(name: str, column: pl.Series) -> pl.Series:
     """Turn indices into labels, where the column holds labels."""
-    dtype = _DTYPES[name]
-    if not isinstance(dtype, pl.Enum):
+    labels = _LABELS.get(name)
+    if labels is None:
         return column
     lowest = column.min()
     if lowest == column.max():
-        return _constant(name, dtype.categories[cast("int", lowest)], len(column))
-    return column.cat.to(dtype)
+        return _constant(name, labels[cast("int", lowest)], len(column))
+    return labels[column].alias(name)
 
 
 def _without(series: pl.Series, missing: BoolArray) -> pl.Series:
@@ -150,7 +153,7 @@ def _strings(parts: Sequence[Checked], rows: int) -> dict[str, pl.Series]:
         columns = [part.texts[name] for part in parts]
         texts = [each for each in columns if isinstance(each, Texts)]
         if len(texts) < len(columns):
-            found[name] = _present(pl.concat([each for each in columns if isinstance(each, pl.Series)]).alias(name))
+            found[name] = pl.concat([each for each in columns if isinstance(each, pl.Series)]).alias(name)
             continue
         joined = Texts(texts[0].buffer, _joined([each.begin for each in texts]), _joined([each.end for each in texts]))
         if joined.constant():
@@ -167,10 +170,6 @@ def _strings(parts: Sequence[Checked], rows: int) -> dict[str, pl.Series]:
     return found
 
 
-def _present(strings: pl.Series) -> pl.Series:
-    return _without(strings, strings.is_in(["", "-"]).fill_null(value=False).to_numpy())
-
-
 def _hosts(
     numbers: Mapping[str, UInt64Array],
     columns: Mapping[str, pl.Series],
@@ -183,7 +182,7 @@ def _hosts(
     names, codes = _scopes(high, low, columns, rows, networks)
     keys = host_keys(np.array([_salt(name) for name in names], np.uint64), codes, high, low)
     internal = pl.Series(_network_set(networks.internal).contains(high, low))
-    scopes = pl.Series(names, dtype=pl.String).gather(codes)
+    scopes = pl.Series(names, dtype=pl.String)[pl.Series(codes.astype(np.uint32))]
     found: dict[str, pl.Series] = {}
     for begin, end in zip((0, rows), _ENDS, strict=True):
         found[f"{end}_scope"] = scopes.slice(begin, rows).alias(f"{end}_scope")

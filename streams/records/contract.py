@@ -9,11 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from detectors.repeated_texts import RepeatedTexts
 from detectors.table import Table
 from detectors.texts import Texts
 from streams.records.settings import RecordSettings
 
 Int64Array = npt.NDArray[np.int64]
+
+Column = Texts | RepeatedTexts | pl.Series
+"""A column before anything is checked."""
 
 DIALECT_HEADER: Final = "flowhawk-dialect"
 """Header of a Kafka message that names its dialect."""
@@ -57,7 +61,7 @@ class Place(NamedTuple):
 class Places(Protocol):
     """Finds where rows of a `Read` stood; asked only about the few that are refused."""
 
-    def __call__(self, rows: Int64Array, /) -> list[Place]:
+    def __call__(self, rows: Int64Array, /) -> Sequence[Place]:
         """Return the place of each row, in the order asked."""
 
 
@@ -76,7 +80,7 @@ class Read:
     ----------
     columns
         Named after AWS's fields with underscores (`srcaddr`, `interface_id`, ...), all of one length: texts
-        as they are written, strings, or numbers. Empty, `-` and null are missing values.
+        as they are written, texts that repeat, strings, or numbers. Empty, `-` and null are missing values.
     messages
         Index of the message that each row came from, int64, shape (rows,).
     positions
@@ -87,7 +91,7 @@ class Read:
         Lines without the shape of a record.
     """
 
-    columns: Mapping[str, Texts | pl.Series]
+    columns: Mapping[str, Column]
     messages: Int64Array
     positions: Int64Array
     places: Places
@@ -102,7 +106,7 @@ class Read:
     def at(self, rows: Int64Array) -> "Read":
         """Take some of the rows, and no refused lines."""
         columns = {
-            name: column.at(rows) if isinstance(column, Texts) else column.gather(rows)
+            name: column.gather(rows) if isinstance(column, pl.Series) else column.at(rows)
             for name, column in self.columns.items()
         }
         return Read(columns, self.messages[rows], self.positions[rows], lambda some: self.places(rows[some]))

@@ -6,7 +6,6 @@ from operator import attrgetter
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
-import polars as pl
 
 import streams.records
 from detectors.discovery import implementations
@@ -16,7 +15,6 @@ from streams.records.check import Checked, check
 from streams.records.complete import complete
 from streams.records.contract import (
     DIALECT_HEADER,
-    REFUSED,
     Decoded,
     Dialect,
     Envelope,
@@ -26,6 +24,8 @@ from streams.records.contract import (
     Place,
     Refusal,
 )
+from streams.records.refused import Refused
+from streams.records.refused import frame as refused_frame
 from streams.records.settings import NetworkSettings, RecordSettings
 
 _DEEPEST: Final = 4
@@ -35,7 +35,6 @@ _BLANKS: Final = b" \t\r\n"
 _BLANK_BYTES: Final = frozenset((b" ", b"\t", b"\r", b"\n"))
 _BATCH_ROWS: Final = 32_768
 _NO_LIMIT: Final = 2**62
-_NOTHING_REFUSED: Final = pl.DataFrame(schema=REFUSED)
 
 Kind = TypeVar("Kind", Dialect, Envelope)
 
@@ -86,23 +85,22 @@ def decode(message: Message, records: RecordSettings, networks: NetworkSettings)
 
 def decode_all(messages: Sequence[Message], records: RecordSettings, networks: NetworkSettings) -> Decoded:
     """Decode messages at one go: the same as each on its own, one below the other."""
-    groups, refused = sort_out(messages, records)
+    groups, unopened = sort_out(messages, records)
+    refused = [Refused.of(unopened)]
     parts: list[Checked] = []
     for group in groups:
         latest = _latest(group.messages, records)
         for read in group.dialect.read(group.messages, group.layout, records):
+            refused.append(group.renumbered(read.refused))
+            if not len(read.messages):
+                continue
             part = check(read, None if latest is None else latest[read.messages])
-            if len(group.messages) == len(messages):
-                refused += read.refused
-                refused += part.refused
-            else:
-                refused += group.renumbered(read.refused)
-                refused += group.renumbered(part.refused)
-                part.messages = group.indices[part.messages]
+            refused.append(group.renumbered(part.refused))
+            part.messages = group.indices[part.messages]
             if len(part.messages):
                 parts.append(part)
     table, sources = _table(parts, networks)
-    return Decoded(table, _frame(refused), np.bincount(sources, minlength=len(messages)))
+    return Decoded(table, refused_frame(refused), np.bincount(sources, minlength=len(messages)))
 
 
 class Group(NamedTuple):
@@ -113,10 +111,9 @@ class Group(NamedTuple):
     messages: Sequence[Message]
     indices: Int64Array
 
-    def renumbered(self, refusals: Iterable[Refusal]) -> Iterator[Refusal]:
+    def renumbered(self, refusals: Sequence[Refusal]) -> Refused:
         """Name messages by their indices among all."""
-        for place, reason in refusals:
-            yield Refusal(place._replace(message=int(self.indices[place.message])), reason)
+        return Refused.of(refusals).renumbered(self.indices)
 
 
 def sort_out(messages: Sequence[Message], records: RecordSettings) -> tuple[list[Group], list[Refusal]]:
@@ -233,19 +230,3 @@ def _batches(parts: Sequence[Checked]) -> Iterator[list[Checked]]:
 def _ascend(messages: Int64Array, positions: Int64Array) -> bool:
     later, same = messages[1:] > messages[:-1], messages[1:] == messages[:-1]
     return bool((later | (same & (positions[1:] > positions[:-1]))).all())
-
-
-def _frame(refused: Sequence[Refusal]) -> pl.DataFrame:
-    if not refused:
-        return _NOTHING_REFUSED
-    places = [each.place for each in refused]
-    frame = pl.DataFrame(
-        {
-            "message": [place.message for place in places],
-            "line": [place.line for place in places],
-            "reason": [each.reason for each in refused],
-            "raw": [place.raw for place in places],
-        },
-        schema=REFUSED,
-    )
-    return frame.sort("message", "line", maintain_order=True)

@@ -54,6 +54,19 @@ ALWAYS_NEEDED: Final = frozenset({"start", "end"})
 KNOWN: Final = frozenset(field.replace("_", "-") for field in _FIELDS)
 """Every field of a VPC flow log, as AWS writes its name."""
 
+LOSSES: Final = frozenset(
+    {"packets_lost_no_route", "packets_lost_blackhole", "packets_lost_mtu_exceeded", "packets_lost_ttl_expired"}
+)
+"""Fields in which transit gateways count lost packets, by cause."""
+
+_GATEWAY: Final = """
+    resource-type tgw-id tgw-attachment-id tgw-src-vpc-account-id tgw-dst-vpc-account-id tgw-src-vpc-id tgw-dst-vpc-id
+    tgw-src-subnet-id tgw-dst-subnet-id tgw-src-eni tgw-dst-eni tgw-src-az-id tgw-dst-az-id tgw-pair-attachment-id
+"""
+
+READABLE: Final = KNOWN | set(_GATEWAY.split()) | {field.replace("_", "-") for field in LOSSES}
+"""Those, and the fields that only transit gateways log."""
+
 
 def written(field: str) -> str:
     """Write the name of a field the way AWS does.

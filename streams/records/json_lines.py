@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import polars as pl
 
+from detectors.repeated_texts import RepeatedTexts
 from detectors.texts import BoolArray, Buffer, Int64Array, Texts
-from streams.records.contract import Place, Read, Refusal
+from streams.records.contract import Column, Place, Read, Refusal
 from streams.records.fields import NUMBERS
 
 FieldOf = Callable[[tuple[str, ...]], str | None]
@@ -30,6 +31,7 @@ _BLOCK: Final = 2048
 _QUOTE: Final = 34
 _NEWLINE: Final = 10
 _TOKEN: Final = re.compile(rb'"[^"\\\x00-\x1f]*"|[{}\[\]:,]|[^\s"{}\[\]:,]+|[ \t\r]+')
+_LIST: Final = re.compile(rb'\[(?:"[^"\\]*"|[^\[\]{}"])*\]')
 _NUMBER: Final = re.compile(rb"(0|[1-9][0-9]*)")
 
 
@@ -41,10 +43,11 @@ class _Value(NamedTuple):
 
 
 class _Pattern(NamedTuple):
-    """What lines have in common: `parts` around and between `values`."""
+    """What lines have in common: `parts` around and between `values`, and where the lists of fields stand in one."""
 
     parts: tuple[bytes, ...]
     values: tuple[_Value, ...]
+    lists: Mapping[str, tuple[int, int]]
 
 
 class JsonLines:
@@ -80,7 +83,7 @@ class JsonLines:
         for _ in range(_MOST_PATTERNS):
             if len(plain) < _FEWEST_LINES:
                 break
-            pattern = self._pattern(self._line(int(plain[0])))
+            pattern = self._pattern(int(plain[0]))
             if pattern is None:
                 plain = plain[1:]
                 continue
@@ -112,39 +115,45 @@ class JsonLines:
         odd = np.flatnonzero(((text < 32) & (text != _NEWLINE)) | (text == ord("\\")) | (text >= 128))
         return ~np.isin(lines, np.searchsorted(self._newlines, odd))
 
-    def _pattern(self, line: bytes) -> _Pattern | None:
+    def _pattern(self, index: int) -> _Pattern | None:
         """Cut a line into what is likely to repeat and its values."""
+        line = self._line(index)
         try:
             if not isinstance(json.loads(line), dict):
                 return None
         except (ValueError, RecursionError):
             return None
         parts, values = [b""], list[_Value]()
+        lists: dict[str, tuple[int, int]] = {}
         path: list[str] = []
         kinds: list[bytes] = []
         before = b""
-        for token in _TOKEN.findall(line):
-            value = None
-            if kinds and kinds[-1] == b"{" and before == b":" and token not in {b"{", b"["} and token.strip():
+        for match in _TOKEN.finditer(line):
+            token, value = match[0], None
+            if kinds and kinds[-1] == b"{" and before == b":" and token != b"{" and token.strip():
                 value = self._value(tuple(path), token)
+                if token == b"[":
+                    lists |= self._list(index, tuple(path), match)
             if value is None:
                 parts[-1] += token
             else:
                 parts[-1] += b'"' * value.quoted
                 values.append(value)
                 parts.append(b'"' * value.quoted)
-            if not token.strip():
-                continue
-            if token in {b"{", b"["}:
-                kinds.append(token)
-                path.append("")
-            elif token in {b"}", b"]"}:
-                kinds.pop()
-                path.pop()
-            elif kinds and kinds[-1] == b"{" and before in {b"{", b","}:
-                path[-1] = token[1:-1].decode()
-            before = token
-        return _Pattern(tuple(parts), tuple(values)) if b"".join(parts) and values else None
+            if token.strip():
+                _step(token, before, path, kinds)
+                before = token
+        if not values or not lists.keys().isdisjoint(value.field for value in values):
+            return None
+        return _Pattern(tuple(parts), tuple(values), lists)
+
+    def _list(self, index: int, path: tuple[str, ...], begins: re.Match[bytes]) -> dict[str, tuple[int, int]]:
+        """Return the field that a list is the value of, if it is, and where the list stands."""
+        field, found = self._field_of(path), _LIST.match(begins.string, begins.start())
+        if field is None or found is None:
+            return {}
+        start = int(self._begins[index])
+        return {field: (start + found.start(), start + found.end())}
 
     def _value(self, path: tuple[str, ...], token: bytes) -> _Value | None:
         if token.startswith(b'"'):
@@ -160,7 +169,10 @@ class JsonLines:
         at = self._quotes[self._first_quote[lines] + np.arange(quotes)[:, None]]
         position, line_end = self._begins[lines], self._newlines[lines]
         fits = np.ones(len(lines), np.bool_)
-        columns: dict[str, Texts] = {}
+        columns = {
+            field: Texts(self._buffer, np.full(len(lines), begin), np.full(len(lines), end))
+            for field, (begin, end) in pattern.lists.items()
+        }
         seen = 0
         for index, part in enumerate(pattern.parts):
             self._match(part, position, fits)
@@ -258,6 +270,18 @@ class JsonLines:
                 yield field, text
 
 
+def _step(token: bytes, before: bytes, path: list[str], kinds: list[bytes]) -> None:
+    """Go one token on: `path` are the keys above it, `kinds` the brackets."""
+    if token in {b"{", b"["}:
+        kinds.append(token)
+        path.append("")
+    elif token in {b"}", b"]"}:
+        kinds.pop()
+        path.pop()
+    elif kinds and kinds[-1] == b"{" and before in {b"{", b","}:
+        path[-1] = token[1:-1].decode()
+
+
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
         document = json.loads(line)
@@ -268,8 +292,10 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return document
 
 
-def strings(column: Texts | pl.Series) -> pl.Series:
+def strings(column: Column) -> pl.Series:
     """Return a column as strings."""
+    if isinstance(column, RepeatedTexts):
+        return column.strings()
     return column.buffer.strings({"": column})[""] if isinstance(column, Texts) else column
 
 
@@ -283,12 +309,14 @@ def meaning(columns: Sequence[pl.Series], meanings: Mapping[str, str]) -> pl.Ser
     """Take from each row the first word that means something; where none does, the first word, to be refused."""
     lower = [column.str.to_lowercase() for column in columns]
     meant = [column.replace_strict(meanings, default=None, return_dtype=pl.String) for column in lower]
-    return first_known([*meant, *columns])
+    return strings(first_known([*meant, *columns]))
 
 
-def first_known(columns: Sequence[pl.Series]) -> pl.Series:
-    """Take from each row the first string that is not missing."""
-    found = columns[0]
-    for other in columns[1:]:
+def first_known(columns: Sequence[Column]) -> Column:
+    """Take from each row the first text that is not missing."""
+    if len(columns) == 1 or (isinstance(columns[0], Texts) and columns[0].missing() is None):
+        return columns[0]
+    found, *others = (strings(column).replace(["", "-"], None) for column in columns)
+    for other in others:
         found = found.zip_with(found.is_not_null(), other)
     return found

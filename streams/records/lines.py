@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from detectors.texts import BoolArray, Buffer, Int64Array, Texts
 from streams.records.check import check
-from streams.records.contract import Place, Read, Refusal
+from streams.records.contract import Read, Refusal
+from streams.records.refused import PlaceColumns, Refused
 
 UInt8Array = npt.NDArray[np.uint8]
 Format = tuple[str, ...]
@@ -29,6 +30,7 @@ _SPACE: Final = 32
 _TAB: Final = 9
 _EXPECTED: Final = np.array([_NEWLINE, _SPACE, _TAB, _COMMA], np.uint8)
 _SEPARATORS: Final = (_SPACE, _TAB, _COMMA)
+_BOTH: Final = 0x0101
 _TIME_LENGTH: Final = (20, 30)
 """Shortest and longest ISO time in front of an exported line: 2026-11-23T20:00:00Z, with fractions."""
 
@@ -54,6 +56,13 @@ class _Split(NamedTuple):
     fields: Int64Array
     begin: Int64Array
     end: Int64Array
+
+    @property
+    def alike(self) -> bool:
+        """Whether all fields of all lines are separated in one way."""
+        inner = self.kinds != _NEWLINE
+        separator = self.kinds[inner.argmax()]
+        return separator in _SEPARATORS and np.count_nonzero(inner) == np.count_nonzero(self.kinds == separator)
 
 
 class Lines:
@@ -109,6 +118,8 @@ class Lines:
                 yield uniform
                 continue
             block = _split(separators, kinds, stretch.begin)
+            if block_end - stretch.begin == self._buffer.size:
+                self._newlines = block.end
             headers = self._headers(block)
             changed = next((index for index, formats in headers.items() if formats != stretch.formats), len(block.end))
             if changed < len(block.end):
@@ -142,21 +153,26 @@ class Lines:
 
     def _separators(self, begin: int, end: int) -> tuple[Int64Array, UInt8Array]:
         """Find everything that separates fields or lines, and what it is."""
-        text = self._buffer.bytes[begin:end]
-        found = text <= _SPACE
-        found |= text == _COMMA
-        separators = np.flatnonzero(found)
-        separators += begin
-        return separators, self._buffer.bytes.take(separators)
+        separators = _up_to_comma(self._buffer.bytes[begin:end])
+        if begin:
+            separators += begin
+        kinds = self._buffer.bytes.take(separators)
+        if kinds.max() <= _SPACE:
+            return separators, kinds
+        proper = (kinds <= _SPACE) | (kinds == _COMMA)
+        return separators[proper], kinds[proper]
 
     def _uniform(self, separators: Int64Array, kinds: UInt8Array, stretch: _Stretch) -> Read | None:
         """Cut lines that all look like records of the only format, without looking at them singly."""
         length = len(stretch.formats[0])
         if len(stretch.formats) > 1 or len(separators) % length or length < 2 or not self._buffer.is_ascii:
             return None
-        kinds = kinds.reshape(-1, length)
-        inner = kinds[:, :-1]
-        if (kinds[:, -1] != _NEWLINE).any() or inner[0, 0] not in _SEPARATORS or (inner != inner[0, 0]).any():
+        lines = len(separators) // length
+        if (
+            kinds[0] not in _SEPARATORS
+            or np.count_nonzero(kinds == kinds[0]) != lines * (length - 1)
+            or (kinds[length - 1 :: length] != _NEWLINE).any()
+        ):
             return None
         end = np.ascontiguousarray(separators.reshape(-1, length).T)
         begin = np.empty_like(end)
@@ -171,7 +187,8 @@ class Lines:
     def _headers(self, block: _Split) -> dict[int, Formats]:
         """Find header lines, and what they announce."""
         found: dict[int, Formats] = {}
-        for line in np.flatnonzero(self._buffer.bytes.take(block.begin) >= ord("a")).tolist():
+        likely = (self._buffer.bytes.take(block.begin) >= ord("a")) & (block.fields > 1)
+        for line in np.flatnonzero(likely).tolist():
             announced = self._header(self._buffer.slice(int(block.begin[line]), int(block.end[line])))
             if announced is not None:
                 found[line] = (tuple(announced.split()),)
@@ -182,9 +199,9 @@ class Lines:
         fields = self._filled_fields(block)[:count]
         unread = fields > 0
         unread[headers] = False
-        refused: list[Refusal] = []
         if not self._buffer.is_ascii:
-            refused += self._refuse(block, self._not_text(block, unread), unread, lambda _: "not valid UTF-8")
+            unread[odd := self._not_text(block, unread)] = False
+            yield Read.nothing(self._refused(block, odd, ["not valid UTF-8"] * len(odd)))
         for length in sorted({len(each) for each in formats}, reverse=True):
             alike = tuple(each for each in formats if len(each) == length)
             for lines, skipped in (
@@ -197,18 +214,19 @@ class Lines:
                     unread[found] = False
                     yield from self._fields(block, found, skipped, alike)
         expected = " or ".join(str(length) for length in sorted({len(each) for each in formats}))
-        controls = not np.isin(block.kinds, _EXPECTED).all() if unread.any() else False
-        counts = {count: f"wrong field count: {count} instead of {expected}" for count in set(fields[unread].tolist())}
         wrong = np.flatnonzero(unread)
-        reasons = dict(zip(wrong.tolist(), (counts[count] for count in fields[wrong].tolist()), strict=True))
-        refused += self._refuse(
-            block,
-            wrong,
-            unread,
-            lambda line: self._control(block, line) or reasons[line] if controls else reasons[line],
-        )
-        if refused:
-            yield Read.nothing(refused)
+        counted = fields[wrong].tolist()
+        counts = {count: f"wrong field count: {count} instead of {expected}" for count in set(counted)}
+        reasons = [counts[count] for count in counted]
+        if len(wrong) and not np.isin(block.kinds, _EXPECTED).all():
+            reasons = [
+                self._control(block, line) or reason for line, reason in zip(wrong.tolist(), reasons, strict=True)
+            ]
+        if len(wrong):
+            yield Read.nothing(self._refused(block, wrong, reasons))
+
+    def _refused(self, block: _Split, lines: Int64Array, reasons: list[str]) -> Refused:
+        return Refused(self._places(block.begin[lines], block.end[lines]), reasons)
 
     def _control(self, block: _Split, line: int) -> str | None:
         """Name the first control character of a line."""
@@ -242,14 +260,6 @@ class Lines:
             np.int64,
         )
 
-    def _refuse(
-        self, block: _Split, lines: Int64Array, unread: BoolArray, reason: Callable[[int], str]
-    ) -> Iterator[Refusal]:
-        unread[lines] = False
-        if not len(lines):
-            return iter(())
-        return map(Refusal, self._places(block.begin[lines], block.end[lines]), map(reason, lines.tolist()))
-
     def _exported(self, block: _Split, lines: BoolArray) -> BoolArray:
         """Find lines with an ISO time in front of the fields, as CloudWatch exports them."""
         if lines.any():
@@ -263,24 +273,16 @@ class Lines:
     def _fields(self, block: _Split, lines: Int64Array, skipped: int, formats: Formats) -> Iterator[Read]:
         """Cut lines that have the right number of fields."""
         length = len(formats[0])
-        if not skipped and (block.fields[lines] == length).all():
-            chosen = np.zeros(len(block.fields), np.bool_)
-            chosen[lines] = True
-            inside = np.repeat(chosen, block.fields)
-            end = block.separators[inside].reshape(-1, length)
-            kinds = block.kinds[inside].reshape(-1, length)
-        else:
-            at = block.first[lines][:, None] + np.arange(skipped, skipped + length)
-            end, kinds = block.separators[at], block.kinds[at]
+        at = block.first[lines] + np.arange(skipped, skipped + length)[:, None]
+        end = block.separators.take(at)
         cut = Texts(self._buffer, block.begin[lines], block.end[lines])
-        begin = np.empty((length, len(lines)), np.int64)
+        begin = np.empty_like(end)
         begin[0] = block.separators[block.first[lines]] + 1 if skipped else cut.begin
-        end = np.ascontiguousarray(end.T)
-        begin[1:] = end[:-1] + 1
-        refused: list[Refusal] = []
-        odd = _mixed(kinds)
+        np.add(end[:-1], 1, out=begin[1:])
+        refused: Sequence[Refusal] = ()
+        odd = None if block.alike else _mixed(block.kinds.take(at[:-1]))
         if odd is not None:
-            refused = self._refuse_odd(cut.at(odd))
+            refused = self._refused_odd(cut.at(odd))
             begin, end, cut = begin[:, ~odd], end[:, ~odd], cut.at(~odd)
         reads = [self._read(each, begin, end, cut, refused) for each in formats]
         yield from reads if len(reads) == 1 else _by_content(reads)
@@ -313,14 +315,32 @@ class Lines:
     def _newlines(self) -> Int64Array:
         return np.flatnonzero(self._buffer.bytes == _NEWLINE)
 
-    def _places(self, begins: Int64Array, ends: Int64Array) -> list[Place]:
+    def _places(self, begins: Int64Array, ends: Int64Array) -> PlaceColumns:
         """Say where lines stood. Lines are counted only here, since only refused ones are asked about."""
         messages = self._messages(begins)
-        number = np.searchsorted(self._newlines, begins) - np.searchsorted(self._newlines, self._begins[messages])
-        return list(map(Place, messages.tolist(), (number + 1).tolist(), self._buffer.slices(begins, ends)))
+        number = np.searchsorted(self._newlines, begins)
+        if len(self._begins) > 1:
+            number -= np.searchsorted(self._newlines, self._begins[messages])
+        return PlaceColumns(messages, number + 1, Texts(self._buffer, begins, ends))
 
-    def _refuse_odd(self, lines: Texts) -> list[Refusal]:
-        return [Refusal(place, _oddity(place.raw)) for place in self._places(lines.begin, lines.end)]
+    def _refused_odd(self, lines: Texts) -> Refused:
+        return Refused(self._places(lines.begin, lines.end), [_oddity(raw) for raw in lines.parts()])
+
+
+def _up_to_comma(text: UInt8Array) -> Int64Array:
+    """Find bytes up to the comma, as all separators are; two bytes at one go, since seldom both of them are."""
+    found = np.empty(len(text) + 1 & ~1, np.bool_)
+    found[-1] = False
+    np.less_equal(text, _COMMA, out=found[: len(text)])
+    pairs = found.view(np.uint16)
+    places = np.flatnonzero(pairs != 0)
+    which = pairs.take(places)
+    if (which == _BOTH).any():
+        return np.flatnonzero(found)
+    places <<= 1
+    which >>= 8
+    places += which
+    return places
 
 
 def _split(separators: Int64Array, kinds: UInt8Array, begin: int) -> _Split:
@@ -335,12 +355,9 @@ def _split(separators: Int64Array, kinds: UInt8Array, begin: int) -> _Split:
 
 def _mixed(kinds: UInt8Array) -> BoolArray | None:
     """Find lines whose fields are not all separated by one and the same separator."""
-    inner = kinds[:, :-1]
-    if not inner.size:
+    if not kinds.size:
         return None
-    if inner[0, 0] in _SEPARATORS and (inner == inner[0, 0]).all():
-        return None
-    mixed: BoolArray = (inner != inner[:, :1]).any(axis=1) | ~np.isin(inner[:, 0], _SEPARATORS)
+    mixed: BoolArray = (kinds != kinds[0]).any(axis=0) | ~np.isin(kinds[0], _SEPARATORS)
     return mixed if mixed.any() else None
 
 
@@ -362,8 +379,7 @@ def _by_content(reads: Sequence[Read]) -> Iterator[Read]:
     kept = np.array([check(read).kept for read in reads])
     fitting = kept.sum(axis=0)
     several = np.flatnonzero(fitting > 1)
-    places = reads[0].places(several)
-    refused = [Refusal(place, "fits several formats: say which in a header line") for place in places]
+    refused = Refused(reads[0].places(several), ["fits several formats: say which in a header line"] * len(several))
     chosen = np.where(fitting == 0, 0, kept.argmax(axis=0))
     chosen[several] = -1
     yield Read.nothing([*reads[0].refused, *refused])

@@ -6,11 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from detectors.repeated_texts import RepeatedTexts
 from detectors.texts import BoolArray, Texts
+from streams.records.aws_text import counts
 from streams.records.check import Checked, check
-from streams.records.contract import Message, Read, Refusal
+from streams.records.contract import Column, Message, Read, Refusal
 from streams.records.decode import sort_out
-from streams.records.fields import NEEDED, NUMBERS, written
+from streams.records.fields import LOSSES, NEEDED, NUMBERS, written
 from streams.records.settings import RecordSettings
 
 
@@ -64,13 +66,18 @@ def _frame(read: Read, checked: Checked) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _column(name: str, column: Texts | pl.Series, strings: dict[str, pl.Series], checked: Checked) -> pl.Series:
+def _column(name: str, column: Column, strings: dict[str, pl.Series], checked: Checked) -> pl.Series:
     if name in NUMBERS:
         target = NUMBERS[name].column
         series = pl.Series(checked.numbers[target].astype(np.int64))
         missing = checked.missing.get(target)
+    elif name in LOSSES:
+        values, readable = counts(column)
+        series, missing = pl.Series(values.astype(np.int64)), ~readable
     elif isinstance(column, Texts):
         series, missing = strings[name], column.missing()
+    elif isinstance(column, RepeatedTexts):
+        series, missing = column.strings(), None
     else:
         series, missing = column, None
         if column.dtype == pl.String:

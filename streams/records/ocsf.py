@@ -1,15 +1,14 @@
 """Flow records as OCSF Network Activity (https://schema.ocsf.io, class 4001), one object to a line."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
 import polars as pl
 
-from detectors.texts import Texts
-from streams.records.contract import Dialect, Message, Read
-from streams.records.json_lines import JsonLines, first_known, meaning, strings, words
-from streams.records.settings import RecordSettings
+from streams.records.contract import Column
+from streams.records.json_lines import first_known, meaning, strings, words
+from streams.records.schema_json import SchemaJson
 
 _FIELDS: Final = {
     "src_endpoint.ip": "srcaddr",
@@ -78,52 +77,42 @@ _JUDGED: Final[Mapping[str, Mapping[str, str]]] = {
 _DIRECTIONS: Final = {"inbound": "ingress", "outbound": "egress", "lateral": "-", "unknown": "-", "other": "-"}
 
 
-@cache
-def _field(path: tuple[str, ...]) -> str | None:
-    return _FIELDS.get(".".join(path))
-
-
-class OcsfJson(Dialect):
+class OcsfJson(SchemaJson):
     """Network activity, the way Amazon Security Lake and others write it."""
 
     name = "ocsf-json"
-    begins = b"{"
+    keys = (b'"src_endpoint"', b'"dst_endpoint"')
 
-    def recognises(self, message: Message, settings: RecordSettings) -> bool:
-        """Look for both ends of a connection under their names in the schema."""
-        del settings
-        value = message.value.lstrip()
-        first = value.partition(b"\n")[0]
-        return b'"src_endpoint"' in first and b'"dst_endpoint"' in first
+    @staticmethod
+    @cache
+    def field(path: tuple[str, ...]) -> str | None:
+        """Return the field at a path."""
+        return _FIELDS.get(".".join(path))
 
-    def read(self, messages: Sequence[Message], layout: str, settings: RecordSettings) -> Iterator[Read]:
-        """Read the objects."""
-        del layout, settings
-        return map(_translated, JsonLines([message.value for message in messages], _field).read())
+    @staticmethod
+    def seconds(times: pl.Series) -> pl.Series:
+        """Read epoch milliseconds."""
+        return times.cast(pl.Int64, strict=False) // 1000
 
-
-def _translated(read: Read) -> Read:
-    columns = dict(read.columns)
-    for name in ("start", "end"):
-        if name in columns:
-            columns[name] = _seconds(strings(columns[name]))
-    action = _action(columns)
-    if action is not None:
-        columns["action"] = action
-    for what, name in _REPORTER.items():
-        ends = [columns.pop(f"{end}_{what}", None) for end in ("source", "destination")]
-        known = [_present(strings(column)) for column in ends if column is not None]
-        if known:
-            columns[name] = first_known(known)
-    number = columns.pop("direction_number", None)
-    if "flow_direction" in columns:
-        columns["flow_direction"] = words(strings(columns["flow_direction"]), _DIRECTIONS)
-    elif number is not None:
-        columns["flow_direction"] = _meant(strings(number), _DIRECTION_NUMBERS)
-    return Read(columns, read.messages, read.positions, read.places, read.refused)
+    @staticmethod
+    def translate(columns: dict[str, Column]) -> None:
+        """Put the common fields under AWS's names."""
+        action = _action(columns)
+        if action is not None:
+            columns["action"] = action
+        for what, name in _REPORTER.items():
+            ends = [f"{end}_{what}" for end in ("source", "destination")]
+            known = [columns.pop(end) for end in ends if end in columns]
+            if known:
+                columns[name] = first_known(known)
+        number = columns.pop("direction_number", None)
+        if "flow_direction" in columns:
+            columns["flow_direction"] = words(strings(columns["flow_direction"]), _DIRECTIONS)
+        elif number is not None:
+            columns["flow_direction"] = _meant(strings(number), _DIRECTION_NUMBERS)
 
 
-def _action(columns: dict[str, Texts | pl.Series]) -> pl.Series | None:
+def _action(columns: dict[str, Column]) -> Column | None:
     """Take out what became of the flows: what was decided about them goes before what was seen of them."""
     found = {name: strings(columns.pop(name)) for name in _JUDGED if name in columns}
     said = [found[name] for name in ("disposition", "action_word") if name in found]
@@ -137,13 +126,3 @@ def _action(columns: dict[str, Texts | pl.Series]) -> pl.Series | None:
 
 def _meant(numbers: pl.Series, meanings: Mapping[str, str]) -> pl.Series:
     return numbers.replace_strict(meanings, default=None, return_dtype=pl.String)
-
-
-def _present(texts: pl.Series) -> pl.Series:
-    return texts.replace("-", None)
-
-
-def _seconds(times: pl.Series) -> pl.Series:
-    """Turn epoch milliseconds into seconds; anything else stays, to be refused."""
-    seconds = (times.cast(pl.Int64, strict=False) // 1000).cast(pl.String)
-    return seconds.zip_with(seconds.is_not_null(), times)

@@ -1,8 +1,8 @@
 """AWS VPC Flow Logs as Parquet files, the way AWS delivers them to S3."""
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -10,14 +10,29 @@ import pyarrow as pa
 from polars.exceptions import PolarsError
 from pyarrow.parquet import ParquetFile
 
+from detectors.repeated_texts import DistinctTexts, RepeatedTexts
+from streams.records.aws_text import from_transit_gateway
 from streams.records.contract import Dialect, Int64Array, Message, Place, Read, Refusal
-from streams.records.fields import KNOWN, written
+from streams.records.fields import NUMBERS, READABLE, written
 from streams.records.settings import RecordSettings
+
+UNREADABLE: Final = (pa.ArrowException, PolarsError, OSError, ValueError, TypeError)
+"""What reading raises where a file is no Parquet file, is damaged, or has no column of flow logs."""
+
+_PIECE: Final = 131072
+"""Rows read at one go: few enough to be held in memory, and enough to repeat what is in them."""
 
 _BLOCK: Final = 32768
 """Rows handed on at one go: what is computed from them stays in the processor's cache."""
 
 _BYTES_PER_VALUE: Final = 8
+
+
+class _Piece(NamedTuple):
+    """Rows of a file, and their columns by the fields of flow logs."""
+
+    rows: pa.RecordBatch
+    columns: Mapping[str, RepeatedTexts | pl.Series]
 
 
 class Parquet(Dialect):
@@ -36,38 +51,41 @@ class Parquet(Dialect):
         del layout
         for index, message in enumerate(messages):
             try:
-                frame = _frame(message.value, settings.decompressed_limit_bytes)
-            except (pa.ArrowException, PolarsError, OSError, ValueError, TypeError) as error:
+                # Whole, before any row is handed on: a file that is damaged at its end is refused whole.
+                pieces = list(_pieces(pa.BufferReader(message.value), settings.decompressed_limit_bytes))
+            except UNREADABLE as error:
                 reason = f"Parquet cannot be read: {' '.join(str(error).split())[:200]}"
                 yield Read.nothing([Refusal(Place(index, 1, message.value), reason)])
                 continue
-            yield from rows(frame, index)
+            yield from _reads(pieces, index)
 
 
-def rows(frame: pl.DataFrame, message: int = 0, first: int = 0) -> Iterator[Read]:
-    """Hand on the rows of a frame whose columns are named after AWS's fields.
+def reads(file: pa.NativeFile) -> Iterator[Read]:
+    """Read a file piece by piece, however large it is; all rows are of message 0.
 
-    Parameters
-    ----------
-    frame
-        The rows.
-    message
-        Index of the message that they came from.
-    first
-        Number of rows in the message before them.
+    Raises
+    ------
+    pyarrow.ArrowException, polars.exceptions.PolarsError, OSError, ValueError, TypeError
+        See `UNREADABLE`.
     """
-    frame = frame.select(_usable(column) for column in frame.get_columns())
-    for at in range(0, frame.height, _BLOCK):
-        block = frame.slice(at, _BLOCK)
-        positions = np.arange(first + at, first + at + block.height)
-        columns = {column.name: column for column in block.get_columns()}
-        yield Read(columns, np.full(block.height, message, np.int64), positions, _Rows(block, message, first + at))
+    return _reads(_pieces(file), 0)
+
+
+def _reads(pieces: Iterable[_Piece], message: int) -> Iterator[Read]:
+    first = 0
+    for rows, columns in pieces:
+        for at in range(0, rows.num_rows, _BLOCK):
+            block = {name: column.slice(at, _BLOCK) for name, column in columns.items()}
+            positions = np.arange(first + at, first + min(at + _BLOCK, rows.num_rows))
+            places = _Rows(rows.slice(at, _BLOCK), message, first + at)
+            yield from_transit_gateway(Read(block, np.full(len(positions), message, np.int64), positions, places))
+        first += rows.num_rows
 
 
 class _Rows:
     """Finds the rows of a block."""
 
-    def __init__(self, block: pl.DataFrame, message: int, first: int) -> None:
+    def __init__(self, block: pa.RecordBatch, message: int, first: int) -> None:
         self._block = block
         self._message = message
         self._first = first
@@ -75,54 +93,72 @@ class _Rows:
     def __call__(self, asked: Int64Array) -> list[Place]:
         return [
             Place(self._message, self._first + index + 1, json.dumps(row, default=str).encode())
-            for index, row in zip(asked.tolist(), self._block[asked].to_dicts(), strict=True)
+            for index, row in zip(asked.tolist(), self._block.take(pa.array(asked)).to_pylist(), strict=True)
         ]
 
 
-def frames(path: str, height: int) -> Iterator[pl.DataFrame]:
-    """Read a Parquet file on disk piece by piece.
-
-    Parameters
-    ----------
-    path
-        The file.
-    height
-        Rows in a piece at most.
-
-    Raises
-    ------
-    pyarrow.ArrowException, OSError, ValueError
-        When it is no Parquet file, is damaged, or has no column of flow logs.
-    """
-    with ParquetFile(path) as file:
-        names = _names(file)
-        for batch in file.iter_batches(height, columns=list(names)):
-            yield _renamed(pa.Table.from_batches([batch]), names)
-
-
-def _frame(value: bytes, limit: int) -> pl.DataFrame:
+def _pieces(source: pa.NativeFile, limit: int | None = None) -> Iterator[_Piece]:
     # Polars' own reader aborts the process on some damaged files; Arrow's says that they are damaged.
-    file = ParquetFile(pa.BufferReader(value))
-    names = _names(file)
+    file = ParquetFile(source)
+    fields = _fields(file)
+    if limit is not None:
+        _refuse_above(limit, file, len(fields))
+    repeating = _texts(file, fields)
+    # One row group after the other: each has a dictionary of its own, and no piece can have two.
+    for group in range(file.num_row_groups):
+        file = ParquetFile(source, metadata=file.metadata, read_dictionary=repeating)
+        for rows in file.iter_batches(_PIECE, row_groups=[group], columns=list(fields), use_threads=False):
+            named = rows.rename_columns([fields[name] for name in rows.schema.names])
+            columns = dict(zip(named.schema.names, map(_column, named.columns), strict=True))
+            yield _Piece(named, columns)
+            repeating = [name for name in repeating if _repeats(columns[fields[name]])]
+
+
+def _fields(file: ParquetFile) -> dict[str, str]:
+    """Return the fields of flow logs by the names of their columns."""
+    fields = {name: name.replace("-", "_") for name in file.schema_arrow.names if written(name) in READABLE}
+    if not fields:
+        raise ValueError("no column is a field of flow logs")
+    names = [name for name in file.schema_arrow.names if name in fields]
+    if len({fields[name] for name in names}) < len(names):
+        raise ValueError("two columns are the same field of flow logs")
+    return fields
+
+
+def _refuse_above(limit: int, file: ParquetFile, columns: int) -> None:
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
-    size = max(sum(group.total_byte_size for group in groups), file.metadata.num_rows * len(names) * _BYTES_PER_VALUE)
+    size = max(sum(group.total_byte_size for group in groups), file.metadata.num_rows * columns * _BYTES_PER_VALUE)
     if size > limit:
         raise ValueError(f"{size} bytes of columns are more than records.decompressed_limit_bytes ({limit})")
-    return _renamed(file.read(columns=list(names)), names)
 
 
-def _names(file: ParquetFile) -> dict[str, str]:
-    names = {name: name.replace("-", "_") for name in file.schema_arrow.names if written(name) in KNOWN}
-    if not names:
-        raise ValueError("no column is a field of flow logs")
-    return names
+def _texts(file: ParquetFile, fields: Mapping[str, str]) -> list[str]:
+    """Return the columns whose texts may repeat; what a chunk says of itself would tell, but aborts if damaged."""
+    texts = {pa.string(), pa.large_string()}
+    return [
+        name for name, field in fields.items() if field not in NUMBERS and file.schema_arrow.field(name).type in texts
+    ]
 
 
-def _renamed(table: pa.Table, names: dict[str, str]) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    if not isinstance(frame, pl.DataFrame):
-        raise TypeError("the columns are no table")
-    return frame.select(pl.col(name).alias(field) for name, field in names.items())
+def _repeats(column: RepeatedTexts | pl.Series) -> bool:
+    """Say whether so few texts differ that it pays to look for them in what follows."""
+    return isinstance(column, RepeatedTexts) and 2 * len(column.distinct.strings) < len(column)
+
+
+def _column(values: pa.Array) -> RepeatedTexts | pl.Series:
+    if not isinstance(values, pa.DictionaryArray):
+        values.validate(full=True)
+        return _usable(pl.Series(values))
+    values.dictionary.validate(full=True)
+    distinct, indices = pl.Series(values.dictionary, dtype=pl.String), values.indices
+    if indices.null_count:
+        indices = indices.fill_null(len(distinct))
+        distinct = distinct.extend_constant(None, 1)
+    codes = indices.to_numpy()
+    # Arrow takes indices as they are in the file; below zero they are large ones, seen as unsigned.
+    if len(codes) and codes.view(np.uint32).max() >= len(distinct):
+        raise ValueError("an index lies outside of its dictionary")
+    return RepeatedTexts(DistinctTexts(distinct), codes.astype(np.int64))
 
 
 def _usable(column: pl.Series) -> pl.Series:

@@ -23,11 +23,19 @@ def line(finding: Finding) -> Text:
         (finding.kind.ljust(18), "bold"),
         "  ",
         finding.summary,
+        *_certainty(finding),
     )
 
 
+def _certainty(finding: Finding) -> list[tuple[str, str]]:
+    """Say what may be, or was, untrue about a finding."""
+    if finding.status == "retracted":
+        return [("  retracted: it was answered after all", "green")]
+    return [("  early, not certain yet", "dim")] if finding.provisional else []
+
+
 class Terminal(Sink):
-    """Prints each finding once, when it is first heard of."""
+    """Prints each finding once, when it is first heard of, and once more if it is retracted."""
 
     name = "terminal"
 
@@ -39,10 +47,14 @@ class Terminal(Sink):
         """Print the findings not printed before; hopeless once nobody reads them any more."""
         try:
             for finding in findings:
-                if finding.id not in self._printed and finding.status == "open":
-                    self._printed.add(finding.id)
-                    self._console.print(line(finding), soft_wrap=True)
+                if (finding.id in self._printed) == (finding.status == "retracted"):
+                    self._print(finding)
         except (OSError, SystemExit):
             # Rich would end the program when the reader of a pipe leaves; the other sinks are still there.
             return Delivery.HOPELESS
         return Delivery.DELIVERED
+
+    def _print(self, finding: Finding) -> None:
+        if finding.status in {"open", "retracted"}:
+            self._printed ^= {finding.id}
+            self._console.print(line(finding), soft_wrap=True)

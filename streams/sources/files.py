@@ -97,17 +97,18 @@ class FileSource(Source):
             headers: dict[str, bytes] = {}
             rest, position, line = b"", 0, 1
             while data := self._read(text):
-                if len(rest) + len(data.partition(b"\n")[0]) > LINE_BYTES:
+                if len(rest) + len(_first_line(data)) > LINE_BYTES:
                     raise InputError(f"{self.path}:{line}: is longer than {LINE_BYTES >> 20} MiB; is this a flow log?")
-                whole, newline, behind = data.rpartition(b"\n")
-                if not newline:
+                end = data.rfind(b"\n")
+                if end < 0:
                     rest += data
                     continue
-                value, rest = rest + whole, behind
+                value, rest = rest + data[:end], data[end + 1 :]
                 for piece in _cut_at_headers(value):
                     position += len(piece) + 1
-                    yield self._block(piece, headers, position, line)
-                    line += piece.count(b"\n") + 1
+                    block = self._block(piece, headers, position, line)
+                    yield block
+                    line += block.lines
             if rest:
                 yield self._block(rest, headers, position + len(rest), line)
 
@@ -136,10 +137,20 @@ class FileSource(Source):
             raise InputError(f"{self.path}: stops being readable after {self.consumed} bytes: {error}") from error
 
     def _block(self, value: bytes, headers: dict[str, bytes], position: int, line: int) -> Block:
-        announced = header_format(value.split(b"\n", 1)[0])
+        announced = header_format(_first_line(value))
         if announced is not None:
             headers[FORMAT_HEADER] = announced.encode()
         return Block(value, dict(headers), value.count(b"\n") + 1, self.path, position, line)
+
+
+def _first_line(text: bytes) -> bytes:
+    r"""Return what stands before the first line end.
+
+    >>> _first_line(b"a 1\nb 2"), _first_line(b"a 1")
+    (b'a 1', b'a 1')
+    """
+    end = text.find(b"\n")
+    return text if end < 0 else text[:end]
 
 
 def _cut_at_headers(value: bytes) -> list[bytes]:
@@ -148,7 +159,7 @@ def _cut_at_headers(value: bytes) -> list[bytes]:
     >>> _cut_at_headers(b"a 1\nsrcaddr dstaddr\nb 2")
     [b'a 1', b'srcaddr dstaddr\nb 2']
     """
-    if last_header_format(value.partition(b"\n")[2]) is None:
+    if last_header_format(value, len(_first_line(value)) + 1) is None:
         return [value]
     pieces: list[list[bytes]] = [[]]
     for line in value.split(b"\n"):

@@ -20,7 +20,11 @@ RECORD = dict(zip(SETTINGS.format.split(), flow().split(), strict=True))
 
 EXAMPLES: dict[str, Sequence[bytes]] = {
     "aws-text": ["\n".join(scan()).encode(), flow("2001:db8::1", "2001:db8::2").encode()],
-    "aws-json": [json_numbers([RECORD, RECORD]), json_strings([RECORD])],
+    "aws-json": [
+        json_numbers([RECORD, RECORD]),
+        json_strings([RECORD]),
+        (GOLDEN / "transit-gateway-objects.json").read_bytes(),
+    ],
     "aws-parquet": [parquet([RECORD, RECORD])],
     "aws-transit-gateway": [(GOLDEN / "transit-gateway.log").read_bytes()],
     "ecs-json": [ecs([RECORD, RECORD])],

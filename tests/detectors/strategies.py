@@ -37,7 +37,7 @@ def rows(draw: st.DrawFn, *, panes: int = 3, most: int = 30) -> list[dict[str, A
         }
     )
     drawn: list[dict[str, Any]] = draw(st.lists(record, max_size=most))
-    spans = draw(st.lists(st.integers(0, 600), min_size=len(drawn), max_size=len(drawn)))
+    spans = draw(st.lists(st.integers(0, 900), min_size=len(drawn), max_size=len(drawn)))
     return [
         {**row, "start": row["end"] - span} if row["log_status"] == "OK" else {"end": row["end"], **_COVERAGE}
         for row, span in zip(drawn, spans, strict=True)

@@ -41,6 +41,18 @@ def test_addresses_are_read_as_ipaddress_reads_them(texts: list[str | None]) -> 
     assert found == [None if text is None else plainly(text) for text in texts]
 
 
+@pytest.mark.parametrize("repeats", [1, 2, 50])
+def test_addresses_that_repeat_are_read_each_time(repeats: int) -> None:
+    texts = [f"10.{number % 7}.{number % 256}.{number // 256}" for number in range(1000)]
+    texts += ["192.0.2.1", "192.0.2.10", "192.0.2.1\0", "192.0.2.256", "", "-", "1" * 16, "1" * 60, "1" * 59 + "2"]
+    _, low = parse(pl.Series(texts * repeats))
+    assert low.to_list() == [plainly(text) for text in texts] * repeats
+    texts += [f"2001:db8:{number:x}::1" for number in range(1000)] + ["2001:db8::192.0.2.1", "fe80::1%eth0"]
+    high, low = parse(pl.Series(texts * repeats))
+    found = [None if first is None else first << 64 | second for first, second in zip(high, low, strict=True)]
+    assert found == [plainly(text) for text in texts] * repeats
+
+
 def test_all_octets_are_read() -> None:
     texts = [f"{octet}.{255 - octet}.{octet}.{octet % 10}" for octet in range(256)]
     _, low = parse(pl.Series(texts))

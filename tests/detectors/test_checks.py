@@ -140,7 +140,11 @@ class NeedsWhatIsNot(VerticalScan):
 
 
 class NeedsTooMuch(VerticalScan):
-    needs: ClassVar = (Need("pair", 61),)
+    needs: ClassVar = (Need("pair", 1441),)
+
+
+class NeedsWhatIsNotRolledUp(VerticalScan):
+    needs: ClassVar = (Need("target", 16),)
 
 
 class SkipsWhatIsNot(VerticalScan):
@@ -182,7 +186,8 @@ def test_a_sound_detector_passes(check: checks.Check) -> None:
         (NamesTheWrongHost, checks.check_identifiers, "other identifiers"),
         (Counts, checks.check_identifiers, "other findings"),
         (NeedsWhatIsNot, checks.check_needs, "no table 'pairs'"),
-        (NeedsTooMuch, checks.check_needs, "between 1 and 60 panes"),
+        (NeedsTooMuch, checks.check_needs, "between 1 and 1440 panes"),
+        (NeedsWhatIsNotRolledUp, checks.check_needs, "between 1 and 15 panes"),
         (SkipsWhatIsNot, checks.check_opt_outs, "no check 'check_nothing'"),
         (SkipsWithoutReason, checks.check_opt_outs, "without a reason"),
     ],

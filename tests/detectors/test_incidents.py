@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.episodes import QUIET_SECONDS
 from detectors.finding import Detection, Finding, finding_id
-from detectors.incidents import QUIET_SECONDS, Incidents
+from detectors.incidents import Incidents
 from detectors.watch import END_OF_TIME, Partial
 from tests.detectors.detections import detection
 from tests.detectors.records import at

@@ -1,20 +1,30 @@
 """Detections follow from the records alone: not from batches, order of arrival, sources, restarts or replays."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any, ClassVar
 
 import numpy as np
+import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.catalogue import FixedParameters, catalogue
+from detectors.contract import NO_SCORES, Description, Detector, Need, Parameters, View
 from detectors.examples import START, records
 from detectors.finding import Finding
 from detectors.incidents import Incidents
+from detectors.scans import VerticalScan
 from detectors.span import Position, Span
+from detectors.state import Change, below, merged, prefixed
+from detectors.statistics.rollup import TABLES as ROLLED_UP
+from detectors.statistics.rollup import TIERS
+from detectors.statistics.window import TABLES
 from detectors.table import Table
 from detectors.watch import END_OF_TIME, Partial, Watch
 from tests.detectors import strategies
-from tests.detectors.records import Row, attempt, watching
+from tests.detectors.records import Row, attempt
 
 # So low that a handful of records makes every detector speak.
 PARAMETERS = {
@@ -32,6 +42,7 @@ class Delivery:
     order: list[int]
     cuts: list[int]
     sources: list[int]
+    stores: list[bool]
     restarts: list[bool]
     replays: list[int]
 
@@ -45,6 +56,7 @@ def deliveries(draw: st.DrawFn) -> tuple[list[Row], Delivery]:
         order=draw(st.permutations(range(len(rows)))),
         cuts=sorted(draw(st.lists(st.integers(0, len(rows)), min_size=batches - 1, max_size=batches - 1))),
         sources=draw(st.lists(st.integers(0, 1), min_size=batches, max_size=batches)),
+        stores=draw(st.lists(st.booleans(), min_size=batches, max_size=batches)),
         restarts=draw(st.lists(st.booleans(), min_size=batches, max_size=batches)),
         replays=draw(st.lists(st.integers(0, 3), min_size=batches, max_size=batches)),
     )
@@ -63,12 +75,43 @@ def _attempts(panes: int) -> st.SearchStrategy[list[Row]]:
     return st.lists(one, max_size=15)
 
 
+class Tells(Detector):
+    """Takes down every table of every pane that closes."""
+
+    card: ClassVar = replace(VerticalScan.card, kind="tells")
+    needs: ClassVar = tuple(Need(table, panes) for table in TABLES for panes in (1, 5)) + tuple(
+        Need(table, panes) for table in sorted(ROLLED_UP) for panes in (tier.kept_panes for tier in TIERS)
+    )
+
+    def __init__(self, tables: dict[tuple[int, Need], list[tuple[Any, ...]]]) -> None:
+        self._tables = tables
+
+    def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
+        del parameters
+        for need in self.needs:
+            rows = view.table(need).rows()
+            self._tables[view.pane, need] = sorted(rows, key=str)
+        return NO_SCORES
+
+    def describe(self, hit: Mapping[str, Any], view: View) -> Description:
+        raise NotImplementedError
+
+
+def watched(tables: dict[tuple[int, Need], list[tuple[Any, ...]]]) -> Watch:
+    """A watch with every detector, and one that takes down the statistics."""
+    detectors = {**catalogue(), "tells": Tells(tables)}
+    parameters = {kind: FixedParameters.of(each.card, PARAMETERS.get(kind, {})) for kind, each in detectors.items()}
+    return Watch(detectors, parameters)
+
+
 class Everything:
     """All that comes out of a watch and its incidents."""
 
     def __init__(self) -> None:
-        self.watch = watching(PARAMETERS)
+        self.tables: dict[tuple[int, Need], list[tuple[Any, ...]]] = {}
+        self.watch = watched(self.tables)
         self.incidents = Incidents()
+        self.stored: dict[str, Change] = {}
         self.detections: list[dict[str, Any]] = []
         self.partials: list[Partial] = []
         self.states: dict[str, list[Finding]] = {}
@@ -77,15 +120,21 @@ class Everything:
         found = self.watch.advance(watermark)
         self.detections += [detection.model_dump() for detection in found.detections]
         self.partials += found.partials
-        published = self.incidents.apply(found.detections, found.partials) + self.incidents.advance(watermark)
-        for finding in published:
+        published = self.incidents.apply(found.detections, found.partials)
+        for finding in published + self.incidents.advance(self.watch.closed_until):
             self.states.setdefault(finding.id, []).append(finding)
 
+    def store(self) -> None:
+        """Bring what is stored up to date: all there is the first time after a start, then what changed."""
+        changes = [*prefixed("watch", self.watch.changes(whole=not self.stored)), *self.incidents.changes()]
+        self.stored = merged(self.stored, changes)
+
     def restart(self) -> None:
-        watch, incidents = watching(PARAMETERS), Incidents()
-        watch.restore(self.watch.changes())
-        incidents.restore(self.incidents.changes())
-        self.watch, self.incidents = watch, incidents
+        """Go on from what is stored."""
+        stored = [Change(name, change.encoded()) for name, change in self.stored.items()]
+        self.watch, self.incidents, self.stored = watched(self.tables), Incidents(), {}
+        self.watch.restore(below("watch", stored))
+        self.incidents.restore(change for change in stored if not change.name.startswith("watch/"))
 
 
 def at_once(table: Table) -> Everything:
@@ -109,6 +158,8 @@ def delivered(table: Table, delivery: Delivery) -> Everything:
         assert len(apply(everything.watch, source, messages, begin)) == 0
         rest = frame["end"][edges[number + 1] :]
         everything.advance(min(rest) if len(rest) else END_OF_TIME)
+        if delivery.stores[number] or delivery.restarts[number]:
+            everything.store()
         if delivery.restarts[number]:
             everything.restart()
     return everything
@@ -131,6 +182,18 @@ def test_what_is_found_follows_from_the_records_alone(drawn: tuple[list[Row], De
     assert found.detections == expected.detections
     assert found.partials == expected.partials
     assert found.states == expected.states
+    assert found.tables == expected.tables
+
+
+@settings(max_examples=40, deadline=None)
+@given(strategies.rows(panes=8, most=60), st.randoms(use_true_random=False))
+def test_statistics_do_not_depend_on_the_order_of_records(rows: list[Row], random: Random) -> None:
+    table = records(rows)
+    order = list(range(len(rows)))
+    random.shuffle(order)
+    expected, found = at_once(table), at_once(Table(table.frame[order]))
+    assert found.tables == expected.tables
+    assert found.detections == expected.detections
 
 
 def test_the_records_of_this_test_make_every_detector_speak() -> None:
@@ -139,3 +202,11 @@ def test_the_records_of_this_test_make_every_detector_speak() -> None:
     rows.append(attempt("10.0.0.2", "203.0.113.2", 443, tcp_flags=3))
     kinds = {detection["kind"] for detection in at_once(records(rows)).detections}
     assert kinds == set(PARAMETERS)
+
+
+def test_the_statistics_of_this_test_are_not_empty() -> None:
+    rows = [attempt("198.51.100.1", "10.0.0.1", port, action="REJECT") for port in (22, 80)]
+    rows += [attempt("10.0.0.2", "203.0.113.2", 443, start=START, end=START + 500, bytes=600)]
+    rows += [attempt("10.0.0.2", "203.0.113.2", 443, end=START + 7200)]
+    told = {need for (_, need), table in at_once(records(rows)).tables.items() if table}
+    assert told == set(Tells.needs)

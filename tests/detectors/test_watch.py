@@ -1,19 +1,35 @@
+from typing import Any
+
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detectors.catalogue import catalogue
 from detectors.examples import records, traffic
 from detectors.finding import Detection
 from detectors.span import GapError, Position, Span
-from detectors.statistics.baselines import HISTORY_PANES
+from detectors.state import Change, merged
+from detectors.statistics.rollup import TIERS
+from detectors.statistics.volumes import SPREAD_SECONDS
 from detectors.table import Table
-from detectors.watch import END_OF_TIME, Change, Watch
+from detectors.watch import END_OF_TIME, Watch
+from tests.detectors import strategies
 from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt, exchange, watching
 
-PARAMETERS = {"vertical_scan": {"ports": 3}}
+PARAMETERS = {"vertical_scan": {"ports": 3}, "exfiltration_burst": {"cold_factor": 1, "deviations": 0}}
+
+OPEN_PANES = SPREAD_SECONDS // 60
+"""How many panes behind the watermark are open."""
 
 
 def scan(pane: int, first: int = 0, *, ports: int = 3) -> list[Row]:
     return [attempt(OUTSIDE, INSIDE, first + port, end=at(pane, 10)) for port in range(ports)]
+
+
+def exchange_of(pane: int) -> list[Row]:
+    """A conversation that passed, in one pane, of which ports do not tell who opened it."""
+    return exchange("10.0.0.1", OUTSIDE, 50_000, end=at(pane), tcp_flags=16)
 
 
 def span(begin: int, end: int | None = None, source: str = "flows/0") -> Span:
@@ -32,18 +48,41 @@ def scans() -> Watch:
     return watching(PARAMETERS, ["vertical_scan"])
 
 
+def uploads() -> Watch:
+    return watching(PARAMETERS, ["exfiltration_burst"])
+
+
+def sent_by_pane(watch: Watch) -> dict[int, int]:
+    return {pane: int(watch.volumes.summed(pane)["bytes"].sum()) for pane in watch.volumes.panes}
+
+
+def upload(first: int, last: int) -> Row:
+    """Twenty megabytes a minute, told in one record that begins and ends with a pane."""
+    return attempt(
+        INSIDE, OUTSIDE, 443, tcp_flags=3, start=at(first), end=at(last), bytes=20_000_000 * (last - first), packets=9
+    )
+
+
 def restored(watch: Watch, changes: list[Change] | None = None) -> Watch:
     fresh = scans()
-    fresh.restore(watch.changes() if changes is None else changes)
+    fresh.restore(watch.changes(whole=True) if changes is None else changes)
     return fresh
 
 
-def test_a_pane_closes_when_the_watermark_has_come_to_its_end() -> None:
+def test_a_pane_closes_when_the_watermark_has_come_ten_minutes_behind_its_end() -> None:
     watch = scans()
     watch.apply(records(scan(0)), span(0))
-    assert watch.advance(at(1) - 1).detections == []
-    assert panes(watch.advance(at(1)).detections) == [0]
-    assert watch.advance(at(1)).detections == []
+    assert watch.advance(at(1 + OPEN_PANES) - 1).detections == []
+    assert panes(watch.advance(at(1 + OPEN_PANES)).detections) == [0]
+    assert watch.advance(at(1 + OPEN_PANES)).detections == []
+
+
+def test_panes_are_closed_as_far_as_the_watermark_says() -> None:
+    watch = scans()
+    assert watch.closed_until < at(0)
+    for watermark in (at(20), at(20, 59), at(3)):
+        watch.advance(watermark)
+        assert watch.closed_until == at(20 - OPEN_PANES)
 
 
 def test_panes_close_in_order_whatever_the_order_of_the_records() -> None:
@@ -59,7 +98,7 @@ def test_a_detection_counts_what_the_window_holds_and_no_more() -> None:
     assert [(detection.value, detection.window_start) for detection in found] == [(3, at(0))]
 
 
-def test_records_of_a_closed_pane_are_late_and_returned_and_not_counted() -> None:
+def test_late_records_are_returned_and_not_counted_though_their_pane_is_open() -> None:
     watch = scans()
     watch.apply(records(scan(0, ports=2)), span(0))
     watch.advance(at(1))
@@ -80,7 +119,55 @@ def test_records_of_an_open_pane_are_not_late_however_far_the_watermark_is_in_it
     watch = scans()
     watch.advance(at(1) - 1)
     assert len(watch.apply(records(scan(0)), span(0))) == 0
-    assert panes(watch.advance(at(1)).detections) == [0]
+    assert panes(watch.advance(at(1 + OPEN_PANES)).detections) == [0]
+
+
+@strategies.quick
+@given(strategies.rows(panes=30), st.lists(st.integers(0, 30), min_size=1, max_size=4))
+def test_a_record_counts_whole_or_not_at_all_and_nothing_is_added_to_a_closed_pane(
+    rows: list[dict[str, Any]], minutes: list[int]
+) -> None:
+    watch, reached = watching({}), at(0)
+    table = records(rows)
+    for number, minute in enumerate(minutes):
+        before = sent_by_pane(watch)
+        late = watch.apply(table, span(number))
+        assert ends(late) == [end for end in ends(table) if end < reached]
+        counted = table.flows.filter((pl.col("end") >= reached) & (pl.col("action") == "ACCEPT"))
+        after = sent_by_pane(watch)
+        assert sum(after.values()) - sum(before.values()) == (counted["bytes"] * counted["weight"]).sum()
+        assert all(pane >= watch.closed_until for pane in after if after[pane] != before.get(pane))
+        watch.advance(at(minute))
+        reached = max(reached, at(minute))
+
+
+def test_bytes_are_spread_back_into_panes_that_are_still_open() -> None:
+    watch = uploads()
+    watch.advance(at(OPEN_PANES))
+    assert len(watch.apply(records([upload(-5, OPEN_PANES)]), span(0))) == 0
+    assert watch.volumes.panes[0] == watch.closed_until == at(0)
+    assert watch.contacts.panes == watch.directory.panes == [at(OPEN_PANES)]
+
+
+def test_who_is_named_only_by_a_record_behind_the_window_is_named() -> None:
+    watch = uploads()
+    watch.apply(records([upload(0, 9)]), span(0))
+    bursts = watch.advance(END_OF_TIME).detections
+    assert panes(bursts) == list(range(2, 9))
+    assert {(burst.source, burst.target, burst.ports) for burst in bursts} == {(INSIDE, OUTSIDE, (443,))}
+    assert {(burst.first_seen, burst.last_seen) for burst in bursts} == {(at(0), at(9))}
+    assert [burst.value for burst in bursts[:3]] == [60_000_000, 80_000_000, 100_000_000]
+
+
+def test_how_far_time_leaps_does_not_matter_to_what_is_spread_back() -> None:
+    at_once, slowly = uploads(), uploads()
+    for watch in (at_once, slowly):
+        watch.apply(records([upload(0, 9), upload(3, 12), upload(12, 12)]), span(0))
+    found: list[Detection] = []
+    for minute in range(40):
+        found += slowly.advance(at(minute)).detections
+    assert found == at_once.advance(END_OF_TIME).detections
+    assert panes(found)[0] == 2
 
 
 def test_the_watermark_does_not_reopen_a_pane() -> None:
@@ -139,30 +226,48 @@ def test_hosts_are_those_of_the_panes_that_are_kept() -> None:
     watch = scans()
     watch.apply(records([*scan(0), *exchange("10.0.0.1", INSIDE, end=at(3))]), span(0))
     assert watch.hosts == 3
-    watch.advance(at(6))
+    watch.advance(at(1) + SPREAD_SECONDS + watch.kept_seconds - 1)
+    assert watch.hosts == 3
+    watch.advance(at(1) + SPREAD_SECONDS + watch.kept_seconds)
     assert watch.hosts == 2
 
 
 def test_what_a_window_needs_is_kept_however_slowly_time_goes_on() -> None:
     watch = scans()
     found = []
-    for pane in range(5):
-        watch.apply(records(scan(pane, pane * 10, ports=1)), span(pane))
+    for pane in range(5 + OPEN_PANES):
+        watch.apply(records(scan(pane, pane * 10, ports=int(pane < 5))), span(pane))
         found += watch.advance(at(pane + 1)).detections
     assert [detection.value for detection in found] == [3, 4, 5]
 
 
 def test_state_is_dropped_after_its_window() -> None:
     watch = scans()
-    watch.apply(records([row for pane in range(100) for row in scan(pane, ports=1)]), span(0))
+    watch.apply(records([row for pane in range(100) for row in [*scan(pane, ports=1), *exchange_of(pane)]]), span(0))
+    kept = OPEN_PANES + watch.kept_seconds // 60
     for pane in range(1, 101):
         watch.advance(at(pane))
-        assert len(watch.contacts.panes) <= 100 - pane + 5
-        assert len(watch.history) <= HISTORY_PANES
-    watch.advance(at(105))
-    assert (watch.contacts.panes, watch.directory.panes, watch.hosts) == ([], [], 0)
-    watch.advance(at(100 + HISTORY_PANES))
-    assert watch.history == {}
+        expected = [at(each) for each in range(max(pane - kept, 0), 100)]
+        assert watch.contacts.panes == watch.volumes.panes == watch.directory.panes == expected
+    watch.advance(at(100 + kept))
+    assert (watch.contacts.panes, watch.volumes.panes, watch.directory.panes, watch.hosts) == ([], [], [], 0)
+    watch.advance(at(100 + OPEN_PANES + TIERS[-1].kept_panes) + 2 * TIERS[-1].seconds)
+    assert {change.name.split("/")[0] for change in watch.changes(whole=True)} == {"position", "baselines"}
+
+
+@pytest.mark.parametrize("leap", [1, 100])
+@pytest.mark.parametrize(("behind", "scanned"), [(5, False), (6, True)])
+def test_what_was_asked_is_remembered_for_five_minutes_however_time_goes_on(
+    leap: int, behind: int, scanned: bool
+) -> None:
+    watch = scans()
+    datagram: Row = {"protocol": 17, "tcp_flags": None, "packets": 1}
+    own = {"source": INSIDE, "destination": OUTSIDE, "destination_port": 40_000, "end": at(0), **datagram}
+    back = {"source": OUTSIDE, "source_port": 40_000, "destination": INSIDE, "end": at(behind), **datagram}
+    asked = [{**own, "source_port": port} for port in range(50_000, 50_005)]
+    watch.apply(records([*asked, *[{**back, "destination_port": row["source_port"]} for row in asked]]), span(0))
+    found = [detection for minute in range(0, 101, leap) for detection in watch.advance(at(minute)).detections]
+    assert {detection.source for detection in found} == ({OUTSIDE} if scanned else set())
 
 
 def test_partials_tell_of_each_shard_and_pane_what_was_refused() -> None:
@@ -190,11 +295,11 @@ def test_stored_state_is_taken_up_again_in_the_middle_of_a_pane() -> None:
 def test_stored_state_knows_what_was_applied_and_what_was_closed() -> None:
     watch = scans()
     watch.apply(records(scan(0)), span(0))
-    watch.advance(at(3))
+    assert panes(watch.advance(at(3 + OPEN_PANES)).detections) == [0]
     again = restored(watch)
     again.apply(records(scan(4, ports=2)), span(0))
     assert again.contacts.panes == [at(0)]
-    assert len(again.apply(records(scan(2)), span(1))) == 3
+    assert len(again.apply(records(scan(2 + OPEN_PANES)), span(1))) == 3
     with pytest.raises(GapError):
         again.apply(records(scan(4)), span(3))
     assert again.advance(END_OF_TIME).detections == []
@@ -208,11 +313,50 @@ def test_state_may_be_stored_before_anything_was_applied() -> None:
 
 def test_taking_state_up_again_leaves_what_is_stored_the_same() -> None:
     watch = scans()
-    watch.apply(records([row for pane in range(8) for row in scan(pane)]), span(0))
-    watch.advance(at(6))
+    watch.apply(records([row for pane in range(18) for row in scan(pane)]), span(0))
+    watch.advance(at(16))
     again = restored(watch)
-    assert sorted(change.name for change in again.changes()) == sorted(change.name for change in watch.changes())
+    before, after = ({change.name: change for change in each.changes(whole=True)} for each in (watch, again))
+    assert before.keys() == after.keys()
+    assert before["position"] == after["position"]
     assert again.advance(END_OF_TIME) == watch.advance(END_OF_TIME)
+
+
+def test_what_changed_since_is_enough_to_keep_what_is_stored_up_to_date() -> None:
+    watch = watching(PARAMETERS)
+    stored: dict[str, Change] = {}
+    batches = [[*scan(pane, pane), upload(pane - 5, pane), *exchange_of(pane)] for pane in range(25)]
+    for number, rows in enumerate(batches):
+        watch.apply(records(rows), span(number))
+        watch.advance(at(number - 3))
+        stored = merged(stored, watch.changes(whole=number == 0))
+        again = watching(PARAMETERS)
+        again.restore([Change(name, change.encoded()) for name, change in stored.items()])
+        assert told(again) == told(watch)
+    assert again.advance(END_OF_TIME) == watch.advance(END_OF_TIME)
+
+
+def told(watch: Watch) -> list[Any]:
+    """What a watch holds, whatever pieces it is stored in."""
+    kept = (watch.contacts, watch.volumes, watch.conversations, watch.directory)
+    frames = [each.summed(pane) for each in kept for pane in each.panes]
+    frames += [watch.window(pane, width).table("pair") for pane in watch.contacts.panes for width in (60, 1440)]
+    frames.append(watch.baselines.exported())
+    rows = [sorted(frame.drop(*_LISTS, strict=False).rows(), key=str) for frame in frames]
+    return [watch.closed_until, watch.applied("flows/0"), watch.hosts, rows]
+
+
+_LISTS = ("example_ports", "protocols")
+
+
+def test_where_nothing_changed_only_the_position_is_stored_anew() -> None:
+    watch = scans()
+    watch.apply(records([row for pane in range(8) for row in scan(pane)]), span(0))
+    watch.changes(whole=True)
+    assert [change.name for change in watch.changes()] == ["position"]
+    watch.apply(records(scan(3)), span(1))
+    stored = {change.name.split("/")[0] for change in watch.changes()}
+    assert stored == {"position", "contacts", "volumes", "directory"}
 
 
 def test_a_watch_without_detectors_still_tells_partials() -> None:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -49,6 +50,7 @@ share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+log.cleaner.backoff.ms=100
 broker.heartbeat.interval.ms=250
 broker.session.timeout.ms=1000
 """
@@ -101,10 +103,13 @@ class KafkaBroker:
     ----------
     folder
         An empty folder for its data, configuration and log.
+    java_options
+        Options of its Java runtime; unless given, it starts quickly and needs little memory.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, java_options: Sequence[str] = _JAVA_OPTIONS) -> None:
         self._folder = folder
+        self._java_options = java_options
         self._libraries = libraries()
         self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -189,7 +194,7 @@ class KafkaBroker:
         return self._process
 
     def _java(self, *arguments: str) -> list[str]:
-        return ["java", *_JAVA_OPTIONS, "-cp", f"{self._libraries}/*", *arguments]
+        return ["java", *self._java_options, "-cp", f"{self._libraries}/*", *arguments]
 
     def _format(self) -> None:
         plain, sasl, controller = _free_ports(3)

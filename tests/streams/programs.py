@@ -50,6 +50,7 @@ def environment_of(bootstrap: str, topics: TopicSettings) -> dict[str, str]:
         "FLOWHAWK__TOPICS__FLOWS_DEAD_LETTER__NAME": topics.flows_dead_letter.name,
         "FLOWHAWK__TOPICS__FLOWS_LATE__NAME": topics.flows_late.name,
         "FLOWHAWK__TOPICS__FINDINGS__NAME": topics.findings.name,
+        "FLOWHAWK__TOPICS__STATE__NAME": topics.state.name,
     }
 
 

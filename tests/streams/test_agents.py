@@ -7,12 +7,9 @@ from aiokafka import ConsumerRecord
 
 import streams.agents
 from detectors.finding import Finding
-from streams.agents import NotifyAgent, WatchAgent, _findings
-from streams.app import build
-from streams.kafka_settings import KafkaSettings
-from streams.metrics import Metrics
-from streams.settings import Settings
+from streams.agents import NotifyAgent, _findings, batch_of
 from streams.sinks import Delivery, Sink
+from streams.transport import Fetched
 from tests.streams.found import findings
 
 
@@ -63,26 +60,10 @@ def test_messages_that_are_no_findings_are_named_and_passed_over() -> None:
     assert [entry["where"] for entry in captured] == [f"findings/0 at {offset}" for offset in (0, 4, 5)]
 
 
-class TestBatches:
-    @pytest.fixture
-    def agent(self) -> WatchAgent:
-        app = build(KafkaSettings(), frozenset())
-        return WatchAgent(app, Settings(), Metrics(), lambda _: None)
-
-    def test_name_their_partition_and_their_range(self, agent: WatchAgent) -> None:
-        batch = agent._batch([record(b"one", 7), record(None, 8)])
-        assert batch.source == "findings/0"
-        assert (batch.begin, batch.end, batch.offsets.tolist()) == (7, 9, [7, 8])
-        assert [message.value for message in batch.messages] == [b"one", b""]
-        assert batch.messages[0].headers == {"a": b"b"}
-        assert batch.messages[0].timestamp == 1_767_603_600_000
-
-    def test_cover_what_compaction_left_out(self, agent: WatchAgent) -> None:
-        agent._batch([record(b"", 7)])
-        assert agent._batch([record(b"", 20), record(b"", 30)]).begin == 8
-        assert agent._batch([record(b"", 31)]).begin == 31
-
-    def test_that_are_read_again_begin_where_they_begin(self, agent: WatchAgent) -> None:
-        agent._batch([record(b"", 7), record(b"", 8)])
-        again = agent._batch([record(b"", 5), record(b"", 9)])
-        assert (again.begin, again.end) == (5, 10)
+def test_a_batch_names_its_partition_and_its_range() -> None:
+    batch = batch_of(Fetched([record(b"one", 7), record(None, 9)], 6, 12))
+    assert batch.source == "findings/0"
+    assert (batch.begin, batch.end, batch.offsets.tolist()) == (6, 12, [7, 9])
+    assert [message.value for message in batch.messages] == [b"one", b""]
+    assert batch.messages[0].headers == {"a": b"b"}
+    assert batch.messages[0].timestamp == 1_767_603_600_000

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from detectors.episodes import QUIET_SECONDS
 from detectors.finding import Finding
+from detectors.statistics.volumes import SPREAD_SECONDS
 from streams.pipeline import Batch, Outcome, Pipeline
 from streams.records import Message
 from streams.records.contract import WATERMARK_HEADER
@@ -13,6 +15,7 @@ from tests.streams.flow_lines import NINE, block, flow, scan
 from tests.streams.found import batch, process
 
 HOUR = 3600
+LATENESS = TimeSettings().allowed_lateness_seconds
 
 
 def run(values: Sequence[bytes], sizes: Sequence[int]) -> list[Finding]:
@@ -33,7 +36,9 @@ def last_states(findings: Sequence[Finding]) -> dict[str, Finding]:
 def test_a_scan_is_raised_once_its_pane_closes_and_closed_once_it_was_quiet() -> None:
     pipeline = Pipeline(Settings())
     assert pipeline.process(batch([block(scan())])).findings == []
-    raised = pipeline.process(batch([block([flow(end=NINE + 60 + 900)])], begin=1))
+    closing = NINE + 60 + SPREAD_SECONDS
+    assert pipeline.process(batch([block([flow(end=closing + LATENESS - 1)])], begin=1)).findings == []
+    raised = pipeline.process(batch([block([flow(end=closing + LATENESS)])], begin=2))
     (finding,) = raised.findings
     assert (finding.kind, finding.status, finding.source, finding.target) == (
         "vertical_scan",
@@ -41,8 +46,10 @@ def test_a_scan_is_raised_once_its_pane_closes_and_closed_once_it_was_quiet() ->
         "203.0.113.9",
         "10.0.0.5",
     )
-    assert raised.watermark == NINE + 60
-    closed = pipeline.process(batch([block([flow(end=NINE + HOUR)])], begin=2))
+    assert raised.watermark == closing
+    quiet = closing + QUIET_SECONDS + LATENESS
+    assert pipeline.process(batch([block([flow(end=quiet - 1)])], begin=3)).findings == []
+    closed = pipeline.process(batch([block([flow(end=quiet)])], begin=4))
     assert [(each.id, each.status) for each in closed.findings] == [(finding.id, "closed")]
 
 

@@ -49,7 +49,7 @@ class Run:
 
 def topics() -> TopicSettings:
     usual, suffix = TopicSettings(), uuid.uuid4().hex[:12]
-    names = ("flows", "flows_dead_letter", "flows_late", "findings")
+    names = ("flows", "flows_dead_letter", "flows_late", "findings", "state")
     return TopicSettings(
         **{name: getattr(usual, name).model_copy(update={"name": f"{name}-{suffix}"}) for name in names}
     )
@@ -133,7 +133,7 @@ def test_findings_are_printed_once_each_as_a_line(run: Run) -> None:
     assert all(any(json.loads(each)["kind"] in line for line in lines) for each in run.detected)
 
 
-def test_ready_is_503_with_a_reason_until_partitions_are_assigned(run: Run) -> None:
+def test_ready_is_503_with_a_reason_until_a_partition_is_assigned_and_restored(run: Run) -> None:
     *starting, ready = run.statuses
     assert ready == (200, "ready\n")
     assert starting
@@ -141,6 +141,7 @@ def test_ready_is_503_with_a_reason_until_partitions_are_assigned(run: Run) -> N
     assert {text for _, text in starting} <= {
         "the service is starting\n",
         f"no partition of {run_topic(run)} is assigned\n",
+        f"the state of {run_topic(run)}/0 is being restored\n",
     }
 
 

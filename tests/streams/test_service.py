@@ -8,11 +8,11 @@ from typing import cast
 import pytest
 
 from detectors.finding import Finding
-from streams.errors import ServiceError
+from streams.errors import FAILED, ServiceError
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.pipeline import Batch
 from streams.records.contract import WATERMARK_HEADER
-from streams.service import FAILED, Service, stopped
+from streams.service import Service, stopped
 from streams.settings import Settings
 from streams.sinks import Delivery, Sink
 from streams.topics import create_topics
@@ -140,15 +140,16 @@ async def test_a_service_that_faust_gave_up_does_not_go_on_as_if_nothing_were(se
 
 BROKEN_STAGES = """
 import asyncio
+from streams.pipeline import Pipeline
 from streams.service import Service
 from streams.settings import load
 
-def broken(batch):
+def broken(self, batch):
     raise ZeroDivisionError("a bug in the stages")
 
 async def run():
+    Pipeline.process = broken
     service = Service(load(), [])
-    service.watch.pipeline.process = broken
     async with service:
         await asyncio.sleep(60)
 

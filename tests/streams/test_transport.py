@@ -1,69 +1,17 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
-import faust
 import pytest
-from aiokafka import ConsumerRecord
-from faust.types import TP
+from aiokafka import AIOKafkaProducer
+from kafka.admin import KafkaAdminClient
 
-from streams.app import build
 from streams.kafka_settings import KafkaSettings, Topic, TopicSettings
 from streams.topics import create_topics
 from streams.transport import BatchingConsumer
 from tests.kafka.broker import KafkaBroker
-from tests.streams.topic_records import committed_offset, write
-
-Event = list["ConsumerRecord[bytes, bytes]"]
-
-
-class Reader:
-    """An agent that keeps what it reads, and can be held in the middle of an event."""
-
-    def __init__(self, kafka: KafkaSettings, topic: str, *, batched: bool = True, poll_records: int = 20_000) -> None:
-        self.app = build(kafka, frozenset({topic}) if batched else frozenset())
-        self.app.conf.broker_max_poll_records = poll_records
-        self.app.conf.broker_commit_interval = 0.2
-        self.values: list[Any] = []
-        self.go_on = asyncio.Event()
-        self.go_on.set()
-        self.app.agent(self.app.topic(topic), name="reader", concurrency=1)(self._read)
-
-    @property
-    def records(self) -> "Event":
-        """The records of all events."""
-        return [record for value in self.values for record in value]
-
-    async def _read(self, stream: faust.StreamT[Any]) -> None:
-        async for event in stream.events():
-            self.values.append(event.value)
-            await self.go_on.wait()
-
-    def under_way(self, topic: str) -> list[int]:
-        """Events under way on each partition of a topic that is assigned."""
-        consumer = cast("BatchingConsumer", self.app.consumer)
-        return [consumer.under_way(each) for each in self.assigned() if each.topic == topic]
-
-    def assigned(self) -> list[TP]:
-        """Partitions that this reader reads."""
-        return sorted(self.app.consumer.assignment())
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds, for as long as a broker may reasonably take."""
-        async with asyncio.timeout(30):
-            while not holds():  # noqa: ASYNC110 - what holds is a matter of other threads and programs
-                await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def running(reader: Reader) -> AsyncIterator[Reader]:
-    await reader.app.start()
-    try:
-        yield reader
-    finally:
-        reader.go_on.set()
-        await reader.app.stop()
+from tests.streams.readers import Reader, assert_unbroken, committed, numbers, publish, ranges, running, until_committed
+from tests.streams.topic_records import read
 
 
 @pytest.fixture
@@ -77,19 +25,6 @@ def flows(kafka: KafkaSettings, topic_settings: TopicSettings) -> Topic:
     return topic_settings.flows
 
 
-def publish(kafka: KafkaSettings, topic: Topic, first: int, end: int, *, partition: int = 0) -> None:
-    values = [b"%d" % number for number in range(first, end)]
-    write(kafka.bootstrap_servers[0], topic.name, values, partition=partition)
-
-
-async def committed(kafka: KafkaSettings, topic: Topic) -> int | None:
-    return await asyncio.to_thread(committed_offset, kafka.bootstrap_servers[0], kafka.group_id, topic.name)
-
-
-def numbers(records: Event) -> list[int]:
-    return [int(record.value or b"-1") for record in records]
-
-
 async def test_events_hold_all_records_in_order_across_polls(kafka: KafkaSettings, flows: Topic) -> None:
     publish(kafka, flows, 0, 2500)
 
@@ -101,7 +36,7 @@ async def test_events_hold_all_records_in_order_across_polls(kafka: KafkaSetting
     assert numbers(reader.records) == list(range(3000))
     assert [record.offset for record in reader.records] == list(range(3000))
     assert {(record.topic, record.partition) for record in reader.records} == {(flows.name, 0)}
-    sizes = [len(event) for event in reader.values]
+    sizes = [len(event.records) for event in reader.values]
     assert max(sizes) == 1000
     assert len(sizes) < 100
 
@@ -141,9 +76,7 @@ async def test_offsets_are_committed_while_it_runs_but_never_of_an_event_under_w
     publish(kafka, flows, 0, 100)
     async with running(Reader(kafka, flows.name)) as reader:
         await reader.until(lambda: len(reader.records) == 100)
-        async with asyncio.timeout(10):
-            while await committed(kafka, flows) != 100:  # noqa: ASYNC110 - the broker tells nobody
-                await asyncio.sleep(0.05)
+        await until_committed(kafka, flows, 100)
         reader.go_on.clear()
         await asyncio.to_thread(publish, kafka, flows, 100, 200)
         await reader.until(lambda: len(reader.records) > 100)
@@ -184,7 +117,7 @@ async def test_the_bound_holds_for_each_partition_and_each_keeps_its_order(
     assert held == [2, 2]
     by_partition = [[each for each in reader.records if each.partition == partition] for partition in (0, 1)]
     assert [numbers(each) for each in by_partition] == [list(range(900)), list(range(1000, 1900))]
-    assert all(len({record.partition for record in event}) == 1 for event in reader.values)
+    assert all(len({record.partition for record in event.records}) == 1 for event in reader.values)
 
 
 async def test_a_group_that_another_worker_joins_reads_on_without_a_loss(
@@ -213,3 +146,72 @@ async def test_topics_that_are_not_batched_are_as_faust_makes_them(kafka: KafkaS
 
     assert reader.values == [b"%d" % number for number in range(300)]
     assert await committed(kafka, flows) == 300
+
+
+async def test_ranges_of_offsets_follow_on_each_other(kafka: KafkaSettings, flows: Topic) -> None:
+    publish(kafka, flows, 0, 900)
+    async with running(Reader(kafka, flows.name, poll_records=100)) as reader:
+        await reader.until(lambda: len(reader.records) == 900)
+    assert_unbroken(ranges(reader), 0)
+    assert all(event.end == event.records[-1].offset + 1 for event in reader.values)
+    assert len(reader.values) >= 9
+
+
+async def test_what_compaction_left_out_is_in_the_ranges(
+    kafka: KafkaSettings, topic_names: Callable[[str], str]
+) -> None:
+    topic = Topic(name=topic_names("compacted"), compacted=True)
+    with KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers[0]) as admin:
+        settings = {"cleanup.policy": "compact", "segment.ms": "50", "min.cleanable.dirty.ratio": "0.001"}
+        admin.create_topics({topic.name: {"num_partitions": 1, "replication_factor": 1, "configs": settings}})
+        admin.wait_for_topics([topic.name])
+    for _ in range(4):
+        publish(kafka, topic, 0, 50)
+        await asyncio.sleep(0.1)
+    publish(kafka, topic, 100, 110)
+    async with asyncio.timeout(60):
+        while len(await asyncio.to_thread(read, kafka.bootstrap_servers[0], topic.name)) > 100:  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    async with running(Reader(kafka, topic.name, poll_records=7)) as reader:
+        await reader.until(lambda: bool(reader.records) and reader.records[-1].value == b"109")
+    assert_unbroken(ranges(reader), 0)
+    assert reader.values[-1].end == 210
+    assert len(reader.records) <= 100
+    assert reader.records[0].offset > 0
+
+
+async def test_what_transactions_left_out_is_in_the_ranges_and_not_delivered(
+    kafka: KafkaSettings, flows: Topic
+) -> None:
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers[0], transactional_id=kafka.group_id
+    ) as producer:
+
+        async def transaction(values: range, *, commit: bool) -> None:
+            await producer.begin_transaction()
+            for value in values:
+                await producer.send_and_wait(flows.name, b"%d" % value)
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
+
+        await transaction(range(90, 95), commit=False)
+        await transaction(range(3), commit=True)
+        async with running(Reader(kafka, flows.name, poll_records=2)) as reader:
+            await reader.until(lambda: len(reader.records) == 3)
+            await transaction(range(95, 99), commit=False)
+            await producer.begin_transaction()
+            await producer.send_and_wait(flows.name, b"3")
+            await asyncio.sleep(0.5)
+            assert len(reader.records) == 3
+            await producer.commit_transaction()
+            await reader.until(lambda: len(reader.records) == 4)
+    assert numbers(reader.records) == [0, 1, 2, 3]
+    assert_unbroken(ranges(reader), 0)
+    # One more, for the mark of the transaction.
+    assert reader.values[-1].end == reader.records[-1].offset + 2
+    assert await committed(kafka, flows) == reader.values[-1].end
+
+
+async def test_fetches_wait_as_long_as_they_are_told(kafka: KafkaSettings, flows: Topic) -> None:
+    async with running(Reader(kafka.model_copy(update={"fetch_wait_ms": 77}), flows.name)) as reader:
+        consumer = cast("BatchingConsumer", reader.app.consumer)._thread._ensure_consumer()
+        assert consumer._fetcher._fetch_max_wait_ms == 77

@@ -1,7 +1,8 @@
 """What lies on topics, written and read without the service."""
 
+import itertools
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -14,27 +15,36 @@ class Record(NamedTuple):
 
     offset: int
     key: bytes | None
-    value: bytes
+    value: Any
     headers: Headers
 
 
 def write(
-    address: str, topic: str, values: Iterable[bytes], *, headers: Headers | None = None, partition: int = 0
+    address: str,
+    topic: str,
+    values: Iterable[bytes | None],
+    *,
+    keys: Iterable[bytes] | None = None,
+    headers: Headers | None = None,
+    partition: int = 0,
 ) -> None:
     """Put messages on a partition of a topic, in order, and wait until the broker has them."""
+    # A compacted topic takes no message without a key.
+    numbers = (b"%d" % number for number in itertools.count())
     with KafkaProducer(bootstrap_servers=address, acks="all") as producer:
-        # A compacted topic takes no message without a key.
         sent = [
-            producer.send(topic, each, key=b"%d" % number, headers=list((headers or {}).items()), partition=partition)
-            for number, each in enumerate(values)
+            producer.send(topic, each, key=key, headers=list((headers or {}).items()), partition=partition)
+            for key, each in zip(keys or numbers, values, strict=False)
         ]
         for each in sent:
             each.get(timeout=30)
 
 
 def read(address: str, topic: str) -> list[Record]:
-    """Read everything on partition 0 of a topic."""
-    with KafkaConsumer(bootstrap_servers=address, enable_auto_commit=False) as consumer:
+    """Read everything on partition 0 of a topic, but what transactions left unfinished."""
+    with KafkaConsumer(
+        bootstrap_servers=address, enable_auto_commit=False, isolation_level="read_committed"
+    ) as consumer:
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
         consumer.seek_to_beginning()

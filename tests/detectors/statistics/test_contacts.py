@@ -1,12 +1,13 @@
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.examples import records
-from detectors.statistics.contacts import CONTACTS, KEYS, fold, merged
+from detectors.statistics.contacts import CONTACTS, KEYS, contact_keys, fold, merged, undecided
 from tests.detectors import strategies
 from tests.detectors.records import INSIDE, OUTSIDE, at, attempt, exchange
 from tests.detectors.statistics import oracle
@@ -67,9 +68,8 @@ def test_without_syn_a_service_port_decides_and_then_the_ephemeral_range(
 
 
 def test_both_directions_of_a_conversation_are_one_contact() -> None:
-    contact = fold(records(exchange(OUTSIDE, INSIDE, sent=100, received=7_000)).flows).row(0, named=True)
+    (contact,) = fold(records(exchange(OUTSIDE, INSIDE)).flows).to_dicts()
     assert (contact["port"], contact["requests"], contact["answers"]) == (443, 1, 1)
-    assert (contact["request_bytes"], contact["answer_bytes"]) == (100, 7_000)
 
 
 def test_a_reset_is_no_answer() -> None:
@@ -86,13 +86,13 @@ def test_a_reset_between_two_high_ports_is_no_attempt_of_its_sender() -> None:
 
 def test_a_refused_answer_is_neither_an_answer_nor_a_refused_request() -> None:
     sprayed = {"source": OUTSIDE, "destination": INSIDE, "source_port": 80, "destination_port": 40_000}
-    contacts = fold(records([{**sprayed, "tcp_flags": 18, "action": "REJECT", "bytes": 500}]).flows)
-    assert contacts.select("requests", "rejected", "answers", "answer_bytes").rows() == [(0, 0, 0, 0)]
+    contacts = fold(records([{**sprayed, "tcp_flags": 18, "action": "REJECT"}]).flows)
+    assert contacts.select("requests", "rejected", "answers").rows() == [(0, 0, 0)]
 
 
 def test_a_sampled_record_counts_for_those_it_stands_for() -> None:
-    contacts = fold(records([attempt(OUTSIDE, INSIDE, 22, weight=100, packets=200, bytes=60)]).flows)
-    assert contacts.select("requests", "request_bytes", "lasting").rows() == [(100, 6_000, False)]
+    contacts = fold(records([attempt(OUTSIDE, INSIDE, 22, weight=100, packets=200)]).flows)
+    assert contacts.select("requests", "lasting").rows() == [(100, False)]
 
 
 def test_a_record_counts_in_the_pane_of_its_end() -> None:
@@ -106,9 +106,10 @@ def test_contacts_are_those_of_a_record_by_record_count(rows: list[dict[str, Any
     flows = records(rows).flows
     contacts = fold(flows)
     assert contacts.schema == CONTACTS
-    keyed = {
-        tuple(row.pop(name) for name in ("pane", *KEYS)): row for row in (dict(each) for each in contacts.to_dicts())
-    }
+    names = contact_keys(*(contacts[name].to_numpy() for name in KEYS))
+    assert contacts["contact"].to_list() == names.tolist()
+    rows_left = contacts.drop("contact").to_dicts()
+    keyed = {tuple(row.pop(name) for name in ("pane", *KEYS)): row for row in rows_left}
     assert keyed == oracle.fold(flows.to_dicts())
 
 
@@ -134,3 +135,48 @@ def test_summing_panes_keeps_the_last_pane(rows: list[dict[str, Any]]) -> None:
     summed = merged(contacts, by_pane=False)
     expected = contacts.group_by(KEYS).agg(pl.col("pane").max(), pl.col("requests").sum()).sort(KEYS)
     assert summed.select(*KEYS, "pane", "requests").sort(KEYS).equals(expected)
+
+
+def test_a_contact_has_the_same_name_in_every_process() -> None:
+    source, target, port, protocol = (np.array([number]) for number in (1, 2, 443, 6))
+    named = contact_keys(
+        source.astype(np.uint64), target.astype(np.uint64), port.astype(np.uint16), protocol.astype(np.uint8)
+    )
+    assert named.tolist() == [1_044_988_056_942_224_905]
+
+
+@pytest.mark.parametrize("by_pane", [True, False])
+def test_nothing_is_made_of_no_records(by_pane: bool) -> None:
+    empty = fold(records([]).flows)
+    assert (empty.schema, empty.height) == (CONTACTS, 0)
+    assert merged(empty, by_pane=by_pane).equals(empty)
+
+
+@strategies.quick
+@given(strategies.rows())
+def test_summed_contacts_come_in_the_order_of_their_names(rows: list[dict[str, Any]]) -> None:
+    contacts = fold(records(rows).flows)
+    names = merged(contacts, by_pane=False)["contact"]
+    assert names.is_sorted()
+    assert names.is_unique().all()
+    for _, pane in contacts.group_by("pane"):
+        assert merged(pane, by_pane=True)["contact"].is_sorted()
+
+
+@pytest.mark.parametrize(
+    ("source_port", "destination_port", "open_to_both"),
+    [
+        (50_000, 40_000, True),
+        (20_000, 10_000, True),
+        (22, 8_080, True),
+        (443, 40_000, False),
+        (40_000, 443, False),
+        (20_000, 40_000, False),
+        (0, 0, False),
+    ],
+)
+def test_ports_of_the_same_kind_leave_open_who_opened_a_conversation(
+    source_port: int, destination_port: int, open_to_both: bool
+) -> None:
+    ports = np.array([source_port], np.uint16), np.array([destination_port], np.uint16)
+    assert undecided(*ports).tolist() == [open_to_both]

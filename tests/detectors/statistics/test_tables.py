@@ -1,24 +1,25 @@
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given
 
 from detectors.examples import records
-from detectors.statistics.contacts import fold, merged
-from detectors.statistics.tables import EXAMPLES, TABLES
+from detectors.statistics import tables
+from detectors.statistics.contacts import CONTACTS, KEYS, fold, merged
+from detectors.statistics.tables import EXAMPLES, HOST
 from tests.detectors import strategies
-from tests.detectors.records import INSIDE, OUTSIDE, Row, attempt, exchange
+from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt, exchange
 from tests.detectors.statistics import oracle
+from tests.detectors.statistics.windows import by_key, table, window
 
 PING: Row = {"protocol": 1, "source_port": 0, "destination_port": 0, "tcp_flags": None}
 
 
-def table(name: str, rows: list[Any]) -> pl.DataFrame:
-    return TABLES[name](merged(fold(records(rows).flows), by_pane=False))
-
-
 def failures(rows: list[Any]) -> list[bool]:
-    return table("contact", rows).sort("requests", descending=True)["failed"].to_list()
+    """Whether each contact failed within five minutes, those of most requests first."""
+    return table("contact", rows, 0, 5).sort("requests", descending=True)["failed"].to_list()
 
 
 def test_a_lone_syn_failed() -> None:
@@ -49,9 +50,9 @@ def test_a_long_refused_conversation_failed() -> None:
 
 
 def test_an_answer_in_another_pane_counts() -> None:
-    request, answer = exchange(OUTSIDE, INSIDE, 22)
-    later = {**answer, "end": 1_700_000_040 + 200}
-    assert failures([request, later]) == [False]
+    request, (_, answer) = attempt(OUTSIDE, INSIDE, 22), exchange(OUTSIDE, INSIDE, 22)
+    assert failures([request, {**answer, "end": at(3)}]) == [False]
+    assert failures([request, {**answer, "end": at(5)}]) == [True]
 
 
 def test_a_ping_that_came_back_did_not_fail() -> None:
@@ -70,26 +71,74 @@ def test_a_ping_whose_way_back_was_refused_failed() -> None:
     assert failures([there, back]) == [True, False]
 
 
-def test_volumes_are_outbound_whoever_opened_the_conversation() -> None:
-    opened = exchange("10.0.0.1", OUTSIDE, sent=50, received=7)
-    served = exchange(OUTSIDE, "10.0.0.1", sent=3, received=20)
-    row = table("egress", [*opened, *served]).row(0, named=True)
-    assert (row["outbound_bytes"], row["inbound_bytes"]) == (70, 10)
-
-
-def test_volumes_inside_and_outside_are_left_out() -> None:
-    rows = [*exchange("10.0.0.1", "10.0.0.2"), *exchange(OUTSIDE, "203.0.113.2")]
-    assert table("egress", rows).is_empty()
-
-
 def test_examples_are_the_smallest_and_few() -> None:
     rows = [attempt(OUTSIDE, INSIDE, port) for port in range(100, 60, -1)]
     assert table("pair", rows)["example_ports"].to_list() == [list(range(61, 61 + EXAMPLES))]
 
 
-def contacts_of(rows: list[dict[str, Any]]) -> tuple[pl.DataFrame, dict[tuple[Any, ...], oracle.Contact]]:
+EMPTY = CONTACTS.to_frame()
+
+
+@pytest.mark.parametrize("make", [tables.contact, tables.pair, tables.service, tables.target])
+def test_nothing_is_told_of_no_contacts(make: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    one = make(merged(fold(records([attempt(OUTSIDE, INSIDE, 22)]).flows), by_pane=False))
+    assert (make(EMPTY).schema, make(EMPTY).height) == (one.schema, 0)
+
+
+def test_no_panes_hold_no_hosts() -> None:
+    assert (tables.host([]).schema, tables.host([]).height) == (HOST, 0)
+
+
+@pytest.mark.parametrize("panes", [1, 2, 3])
+def test_hosts_of_several_panes_are_added_up(panes: int) -> None:
+    pane = pl.DataFrame([(7, True, 10, 1), (8, False, 0, 2)], schema=HOST, orient="row")
+    summed = tables.host([pane] * panes)
+    assert sorted(summed.rows()) == [(7, True, 10 * panes, panes), (8, False, 0, 2 * panes)]
+
+
+SUMS = pl.Schema(
+    {
+        "source_key": pl.UInt64,
+        "target_key": pl.UInt64,
+        "outbound_bytes": pl.Int64,
+        "inbound_bytes": pl.Int64,
+        "first_seen": pl.Int64,
+        "last_seen": pl.Int64,
+    }
+)
+
+
+def egress(rows: list[Row], sums: tuple[int, int, int, int]) -> dict[str, Any]:
+    """The row of an own host and its peer: bytes and times as they were summed, and what their contacts add."""
+    contacts = merged(fold(records(rows).flows), by_pane=False)
+    own, peer = (records([{"source": each}]).frame["source_key"][0] for each in (INSIDE, OUTSIDE))
+    (row,) = tables.egress(pl.DataFrame([(own, peer, *sums)], schema=SUMS, orient="row"), contacts).to_dicts()
+    return row
+
+
+def test_the_contacts_of_a_pair_tell_its_ports_and_times_whoever_opened_them() -> None:
+    opened = [attempt(INSIDE, OUTSIDE, port, start=at(0, 5), end=at(0, 9)) for port in (443, 22)]
+    served = attempt(OUTSIDE, INSIDE, 8080, protocol=17, tcp_flags=None, start=at(0, 7), end=at(1, 3))
+    row = egress([*opened, served], (70, 10, at(0), at(2)))
+    assert (row["outbound_bytes"], row["inbound_bytes"]) == (70, 10)
+    assert (row["example_ports"], row["protocols"]) == ([22, 443, 8080], [6, 17])
+    assert (row["first_seen"], row["last_seen"]) == (at(0, 5), at(1, 3))
+
+
+def test_a_pair_without_contacts_has_the_times_of_its_panes_and_no_ports() -> None:
+    row = egress([attempt(INSIDE, "203.0.113.2", 22)], (70, 10, at(0), at(2)))
+    assert (row["example_ports"], row["protocols"]) == ([], [])
+    assert (row["first_seen"], row["last_seen"]) == (at(0), at(2))
+
+
+def test_examples_of_egress_are_the_smallest_and_few() -> None:
+    rows = [attempt(INSIDE, OUTSIDE, port) for port in range(100, 60, -1)]
+    assert egress(rows, (1, 1, at(0), at(1)))["example_ports"] == list(range(61, 61 + EXAMPLES))
+
+
+def contacts_of(rows: list[dict[str, Any]]) -> tuple[pl.DataFrame, dict[oracle.Key, oracle.Contact]]:
     flows = records(rows).flows
-    return merged(fold(flows), by_pane=False), oracle.window(oracle.fold(flows.to_dicts()))
+    return window(flows, 0, 3).contacts(), oracle.window(oracle.answered(flows.to_dicts()))
 
 
 @strategies.quick
@@ -97,7 +146,7 @@ def contacts_of(rows: list[dict[str, Any]]) -> tuple[pl.DataFrame, dict[tuple[An
 def test_pairs_are_those_of_a_count_with_dictionaries(rows: list[dict[str, Any]]) -> None:
     contacts, expected = contacts_of(rows)
     vain = oracle.failed(expected)
-    pairs = TABLES["pair"](contacts)
+    pairs = tables.pair(contacts)
     assert {key[:2] for key in expected} == set(pairs.select("source_key", "target_key").rows())
     for pair in pairs.rows(named=True):
         mine = {key: each for key, each in expected.items() if key[:2] == (pair["source_key"], pair["target_key"])}
@@ -116,7 +165,7 @@ def test_pairs_are_those_of_a_count_with_dictionaries(rows: list[dict[str, Any]]
 def test_services_are_those_of_a_count_with_dictionaries(rows: list[dict[str, Any]]) -> None:
     contacts, expected = contacts_of(rows)
     vain = oracle.failed(expected)
-    services = TABLES["service"](contacts)
+    services = tables.service(contacts)
     assert {(key[0], *key[2:]) for key in expected} == set(services.select("source_key", "port", "protocol").rows())
     for service in services.rows(named=True):
         name = (service["source_key"], service["port"], service["protocol"])
@@ -128,31 +177,26 @@ def test_services_are_those_of_a_count_with_dictionaries(rows: list[dict[str, An
 
 @strategies.quick
 @given(strategies.rows())
-def test_volumes_and_refusals_are_those_of_a_count_with_dictionaries(rows: list[dict[str, Any]]) -> None:
+def test_contacts_failed_as_in_a_count_with_dictionaries(rows: list[dict[str, Any]]) -> None:
     contacts, expected = contacts_of(rows)
-    sent: dict[tuple[int, int], list[int]] = {}
-    refused: dict[int, int] = {}
-    sources: dict[int, set[int]] = {}
-    for (source, target, _, _), each in expected.items():
-        if each["source_internal"] and not each["target_internal"]:
-            volume = sent.setdefault((source, target), [0, 0])
-            volume[0] += each["request_bytes"]
-            volume[1] += each["answer_bytes"]
-        if each["target_internal"] and not each["source_internal"]:
-            volume = sent.setdefault((target, source), [0, 0])
-            volume[0] += each["answer_bytes"]
-            volume[1] += each["request_bytes"]
-        if each["rejected"]:
-            refused[target] = refused.get(target, 0) + each["rejected"]
-            sources.setdefault(target, set()).add(source)
-    egress = TABLES["egress"](contacts).select("source_key", "target_key", "outbound_bytes", "inbound_bytes")
-    assert {(source, target): [out, back] for source, target, out, back in egress.rows()} == sent
-    target = TABLES["target"](contacts)
-    assert dict(target.select("target_key", "rejected").rows()) == refused
-    assert dict(target.select("target_key", "sources").rows()) == {key: len(each) for key, each in sources.items()}
-    outbound: dict[int, int] = {}
-    for (source, _), (out, _) in sent.items():
-        outbound[source] = outbound.get(source, 0) + out
-    kept = {key: (outbound.get(key, 0), refused.get(key, 0)) for key in {*outbound, *refused}}
-    hosts = TABLES["host"](contacts).select("key", "outbound_bytes", "rejected")
-    assert {key: (out, rejected) for key, out, rejected in hosts.rows()} == kept
+    found = tables.contact(contacts)
+    assert set(found.filter("failed").select(KEYS).rows()) == oracle.failed(expected)
+    assert set(found.select(KEYS).rows()) == set(expected)
+
+
+@strategies.quick
+@given(strategies.rows())
+def test_targets_are_those_of_a_count_with_dictionaries(rows: list[dict[str, Any]]) -> None:
+    contacts, expected = contacts_of(rows)
+    refused = {key: each for key, each in expected.items() if each["rejected"]}
+    targets = by_key(tables.target(contacts), "target_key")
+    assert targets.keys() == {key[1] for key in refused}
+    for target, row in targets.items():
+        mine = {key: each for key, each in refused.items() if key[1] == target}
+        assert row["rejected"] == sum(each["rejected"] for each in mine.values())
+        assert row["sources"] == len({key[0] for key in mine})
+        assert row["example_sources"] == sorted({key[0] for key in mine})[:EXAMPLES]
+        assert row["example_ports"] == sorted({key[2] for key in mine})[:EXAMPLES]
+        assert row["protocols"] == sorted({key[3] for key in mine})
+        assert row["first_seen"] == min(each["first_seen"] for each in mine.values())
+        assert row["last_seen"] == max(each["last_seen"] for each in mine.values())

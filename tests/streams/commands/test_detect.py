@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from detectors.finding import Finding
+from streams.detect import BATCH_BYTES
 from tests.streams.flow_lines import NINE, flow, scan
 from tests.streams.programs import Program, flowhawk
 
@@ -69,6 +70,25 @@ def test_settings_come_from_a_file(tmp_path: Path, log: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_what_is_usual_is_exported_and_begun_with_another_time(tmp_path: Path) -> None:
+    past, upload, known = tmp_path / "past.log", tmp_path / "upload.log", tmp_path / "known.zst"
+    day = 24 * 3600
+    past.write_text("\n".join(flow(end=NINE + second, size=1_000_000) for second in range(0, 2 * day, 60)))
+    upload.write_text(flow(end=NINE + 7 * day, size=60_000_000))
+    done = flowhawk("detect", "--export-baselines", known, past)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert flowhawk("detect", upload).stdout == ""
+    (finding,) = flowhawk("detect", "--baselines", known, upload).stdout.splitlines()
+    assert json.loads(finding)["baseline"] == pytest.approx(5_000_000, rel=1 / 16)
+
+
+def test_baselines_that_are_none_are_one_line(log: Path) -> None:
+    done = flowhawk("detect", "--baselines", log, log)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"flowhawk: {log}: holds no baselines, or is damaged: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_file_that_is_not_there_is_one_line(log: Path) -> None:
     done = flowhawk("detect", log, "absent.log")
     assert (done.returncode, done.stdout) == (1, "")
@@ -96,7 +116,7 @@ def test_ctrl_c_ends_it_at_once_with_one_line_even_while_it_waits_for_a_pipe(tmp
     os.mkfifo(pipe)
     with Program("detect", pipe, environment={}, folder=tmp_path) as program, program.feed(pipe) as live:
         # More than it reads at a time, so that the stages have run before it waits.
-        live.write("\n".join(["garbage", *[flow()] * 40_000]))
+        live.write("\n".join(["garbage", *[flow()] * (BATCH_BYTES * 5 // 4 // len(flow()))]))
         live.flush()
         program.wait_until(lambda: "wrong field count" in program.errors)
         time.sleep(0.3)

@@ -1,5 +1,7 @@
+import base64
 import gzip
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -182,3 +184,36 @@ def test_line_ends_inside_an_event_are_no_way_in() -> None:
     found = read(json.dumps(event).encode())
     assert found.refused.select("line", "reason").rows() == [(1, "control character 0x00")]
     assert len(found.table) == 1
+
+
+@pytest.mark.parametrize(
+    "around", [lambda value: value, gzip.compress, lambda value: base64.b64encode(gzip.compress(value))]
+)
+def test_a_refused_event_keeps_its_bytes_also_where_they_are_no_text(around: Callable[[bytes], bytes]) -> None:
+    spoilt = LINE.replace(b"eni-", b"eni-\xff\xfe\xc3")
+    events = b",".join(b'{"message":"%s"}' % line for line in (LINE, spoilt, "é".encode() + LINE, LINE))
+    found = read(around(b'{"messageType":"DATA_MESSAGE","logEvents":[%s]}' % events))
+    assert found.refused.select("line", "reason", "raw").rows() == [
+        (2, "not valid UTF-8", spoilt),
+        (3, "version é2 is not a number from 0 to 255", "é".encode() + LINE),
+    ]
+    assert len(found.table) == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "kept"),
+    [
+        ({"message": f"x\n{LINE.decode()}\n"}, f"x\n{LINE.decode()}\n"),
+        ({"message": "half a pair \ud800"}, "half a pair \ud800"),
+        ({"message": 5, "id": "1"}, {"message": 5, "id": "1"}),
+        ({"id": "1"}, {"id": "1"}),
+        ("no object", "no object"),
+        ({"message": "a b\nc"}, "a b\nc"),
+    ],
+)
+@pytest.mark.parametrize("layout", [RecordSettings().format, "srcaddr dstaddr"])
+def test_an_event_that_is_no_line_is_refused_with_all_that_was_in_it(event: object, kept: object, layout: str) -> None:
+    value = json.dumps({"messageType": "DATA_MESSAGE", "logEvents": [event]}).encode()
+    ((_, line, reason, raw),) = decode(Message(value), RecordSettings(format=layout), NetworkSettings()).refused.rows()
+    assert (line, reason, raw[:1]) == (1, "control character 0x00", b"\0")
+    assert json.loads(raw[1:]) == kept

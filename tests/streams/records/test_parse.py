@@ -1,13 +1,13 @@
 import gzip
 import json
-import resource
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.streams.records import dialects
+from tests.streams.records import dialects, test_transit_gateway
 
 LINE = "2 123456789010 eni-1235b8ca123456789 192.0.2.7 10.0.0.5 20641 22 6 20 4249 1418530010 1418530070 ACCEPT OK"
 SILENT = "2 123456789010 eni-1235b8ca123456789 - - - - - - - 1418530010 1418530070 - NODATA"
@@ -65,9 +65,43 @@ def test_every_dialect_is_printed_alike(name: str, tmp_path: Path) -> None:
     record = dict(zip(OBJECT, LINE.split(), strict=True))
     path = tmp_path / "flows"
     path.write_bytes(dialects.WRITERS[name]([record] * 3))
-    done = parse(str(path))
+    for done in (parse(str(path)), parse("-", given=path.read_bytes())):
+        assert done.stderr == b""
+        assert objects(done.stdout) == [OBJECT] * 3
+
+
+def test_parquet_on_standard_input_is_printed_as_the_file_by_name_is(tmp_path: Path) -> None:
+    records = [dict(zip(OBJECT, LINE.split(), strict=True)) | {"packets": str(row)} for row in range(-3, 3000)]
+    path = tmp_path / "flows.parquet"
+    path.write_bytes(dialects.parquet(records))
+    named, given = parse(str(path)), parse("-", given=path.read_bytes())
+    assert len(objects(named.stdout)) == 3000
+    assert given.stdout == named.stdout
+    assert named.stderr.decode().splitlines() == [
+        f"{path}:{line}: packets {line - 4} is negative" for line in (1, 2, 3)
+    ]
+    assert given.stderr.decode() == named.stderr.decode().replace(str(path), "-")
+
+
+@pytest.mark.parametrize("write", [test_transit_gateway.as_objects, test_transit_gateway.as_parquet])
+def test_lines_objects_and_parquet_of_gateways_are_printed_alike(
+    write: Callable[[Sequence[Mapping[str, str]]], bytes],
+) -> None:
+    records = [test_transit_gateway.RECORD, test_transit_gateway.LOST] * 3
+    done = parse("-", given=write(records))
     assert done.stderr == b""
-    assert objects(done.stdout) == [OBJECT] * 3
+    lines = parse("-", given=b"\n".join(map(test_transit_gateway.line, records)))
+    expected = [{name: value for name, value in each.items() if value is not None} for each in objects(lines.stdout)]
+    assert expected[1]["packets-lost-blackhole"] == 6
+    assert [
+        {name: value for name, value in each.items() if value is not None} for each in objects(done.stdout)
+    ] == expected
+
+
+def test_damaged_parquet_on_standard_input_is_a_failure() -> None:
+    done = parse("-", given=b"PAR1 and nothing of the kind")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"flowhawk: -: is not readable Parquet")
 
 
 def test_a_header_line_holds_for_all_of_its_file_and_no_other(tmp_path: Path) -> None:
@@ -101,19 +135,31 @@ def test_a_format_without_any_field_of_flow_logs_is_wrong_usage() -> None:
     assert parse("--format", "one two", "-").returncode == 2
 
 
+MEASURED = """
+import sys
+from pathlib import Path
+from streams.cli import main
+try:
+    main()
+finally:
+    sys.stderr.write(Path("/proc/self/status").read_text())
+"""
+
+
+def most_memory(path: Path) -> int:
+    """Return how many kilobytes parsing a file takes at most."""
+    with path.with_suffix(".out").open("wb") as output:
+        program = [sys.executable, "-c", MEASURED, "parse", str(path)]
+        done = subprocess.run(program, stdout=output, stderr=subprocess.PIPE, text=True, check=True)
+    assert path.with_suffix(".out").stat().st_size > path.stat().st_size
+    return next(int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("VmHWM"))
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "flows.log"
-    with path.open("wb") as file:
-        for _ in range(200):
-            file.write(f"{LINE}\n".encode() * 10_000)
-    limit = 1_500_000_000
-    program = [sys.executable, "-c", "from streams.cli import main; main()", "parse", str(path)]
-    with (tmp_path / "out").open("wb") as output:
-        done = subprocess.run(
-            program,
-            stdout=output,
-            check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
-        )
-    assert done.returncode == 0
-    assert (tmp_path / "out").stat().st_size > path.stat().st_size
+    paths = [tmp_path / "short.log", tmp_path / "long.log"]
+    for path, times in zip(paths, (10, 200), strict=True):
+        with path.open("wb") as file:
+            for _ in range(times):
+                file.write(f"{LINE}\n".encode() * 10_000)
+    short, long = map(most_memory, paths)
+    assert long < short + 50_000

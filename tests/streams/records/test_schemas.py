@@ -81,11 +81,47 @@ def test_both_schemas_tell_the_same_flow(document: Mapping[str, Any]) -> None:
         (ECS, {"event.action": "reject"}, "REJECT"),
         (ECS, {"event.action": "accept", "event.outcome": "unknown"}, "ACCEPT"),
         (ECS, {"aws.vpcflow.action": "REJECT"}, "REJECT"),
+        (ECS, {"event.outcome": ..., "event.type": "denied"}, "REJECT"),
+        (ECS, {"event.outcome": ..., "event.type": ["denied"]}, "REJECT"),
+        (ECS, {"event.outcome": ..., "event.type": ["connection", "allowed"]}, "ACCEPT"),
+        (ECS, {"event.outcome": ..., "event.type": ["Connection", "Denied", "end"]}, "REJECT"),
+        (ECS, {"event.outcome": ..., "event.action": ["denied"]}, "REJECT"),
+        (ECS, {"event.type": ["denied"]}, "REJECT"),
+        (ECS, {"event.type": ["allowed", "denied"]}, "ACCEPT"),
+        (ECS, {"event.type": ["connection", 5, "[x]"]}, "ACCEPT"),
+        (ECS, {"event.type": "[not a list"}, "ACCEPT"),
+        (ECS, {"event.type": "[" * 100_000}, "ACCEPT"),
+        (ECS, {"event.action": ["network_flow"], "event.type": ["connection", "denied"]}, "REJECT"),
     ],
 )
-def test_what_became_of_a_flow_is_read(document: Mapping[str, Any], changes: Mapping[str, Any], action: str) -> None:
-    ((row,), refused) = rows(changed(document, changes))
-    assert (row["action"], refused) == (action, [])
+@pytest.mark.parametrize("count", [1, 20])
+def test_what_became_of_a_flow_is_read(
+    document: Mapping[str, Any], changes: Mapping[str, Any], action: str, count: int
+) -> None:
+    found, refused = rows(b"\n".join([changed(document, changes)] * count))
+    assert ([row["action"] for row in found], refused) == ([action] * count, [])
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_kinds_of_events_that_contradict_each_other_are_refused(count: int) -> None:
+    spoilt = changed(ECS, {"event.outcome": ..., "event.type": ["allowed", "denied"]})
+    found, refused = rows(b"\n".join([spoilt] * count))
+    assert found == []
+    assert refused == [(line, 'action ["allowed", "denied"] is not ACCEPT or REJECT') for line in range(1, count + 1)]
+
+
+def test_allowed_and_denied_flows_may_take_turns() -> None:
+    kinds = [["allowed"], ["connection", "denied"]] * 20
+    found, refused = rows(
+        b"\n".join(changed(ECS, {"event.outcome": ..., "event.type": kind, "source.port": 1}) for kind in kinds)
+    )
+    assert refused == []
+    assert [row["action"] for row in found] == ["ACCEPT", "REJECT"] * 20
+
+
+def test_a_list_where_one_value_belongs_is_refused_as_what_it_is() -> None:
+    spoilt = changed(ECS, {"source.ip": ["192.0.2.1"]})
+    assert {reason for _, reason in rows(b"\n".join([spoilt] * 20))[1]} == {'srcaddr ["192.0.2.1"] is not an address'}
 
 
 @pytest.mark.parametrize(("end", "port"), [("src_endpoint", 40112), ("dst_endpoint", 443)])
@@ -96,11 +132,27 @@ def test_the_end_that_names_an_interface_is_the_reporter(end: str, port: int) ->
     assert [row[name] for name in ("interface_id", "vpc_id", "subnet_id")] == ["eni-7", "vpc-7", "subnet-7"]
 
 
+def test_what_the_agent_renames_is_read_under_its_names() -> None:
+    kept = {"sublocation": {"type": "outpost", "id": "op-1"}, "pkt_src_service": "S3", "pkt_dst_service": "EC2"}
+    ((row,), refused) = rows(changed(ECS, {"aws.vpcflow": kept, "cloud.availability_zone": "use1-az5"}))
+    assert refused == []
+    names = ("sublocation_type", "sublocation_id", "pkt_src_aws_service", "pkt_dst_aws_service", "az_id")
+    assert [row[name] for name in names] == ["outpost", "op-1", "S3", "EC2", "use1-az5"]
+
+
 def test_what_the_agent_kept_of_the_flow_log_is_read() -> None:
     kept = {"vpc_id": "vpc-1", "interface_id": "eni-1", "tcp_flags": "2", "version": "5", "log_status": "OK"}
     ((row,), refused) = rows(changed(ECS, {"aws.vpcflow": kept}))
     assert refused == []
     assert [row[name] for name in ("vpc_id", "interface_id", "tcp_flags", "version")] == ["vpc-1", "eni-1", 2, 5]
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_the_account_is_the_agents_or_else_the_clouds_row_by_row(count: int) -> None:
+    kept = changed(ECS, {"aws.vpcflow.account_id": "999999999999"})
+    found, refused = rows(b"\n".join([changed(ECS, {}), kept] * count))
+    assert refused == []
+    assert [row["account_id"] for row in found] == ["123456789010", "999999999999"] * count
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,14 @@ def test_a_refused_line_says_why(name: str, text: str, expected: str) -> None:
     assert reason(with_field(name, text)).startswith(expected)
 
 
+@pytest.mark.parametrize("character", "!\"#$%&'()*+")
+def test_characters_that_sort_before_the_comma_separate_nothing(character: str) -> None:
+    raws = [with_field("interface-id", f"eni{character}{number}") for number in range(3)]
+    found = decoded(b"\n".join([*raws, b"nonsense"]))
+    assert found.table.frame["interface_id"].to_list() == [f"eni{character}{number}" for number in range(3)]
+    assert found.refused.select("line", "reason").rows() == [(4, "wrong field count: 1 instead of 14")]
+
+
 def test_a_separator_of_another_kind_is_refused() -> None:
     assert reason(LINE.replace(b" ", b",", 1)) == "fields are separated in more than one way"
 

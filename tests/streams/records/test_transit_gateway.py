@@ -1,5 +1,8 @@
-from collections.abc import Mapping
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +14,8 @@ from streams.records.transit_gateway import TRANSIT_GATEWAY_FORMAT
 from tests.streams.flow_lines import flow
 from tests.streams.records.strategies import addresses, starts
 
+Record = Mapping[str, str]
+NUMBERS = {"version", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end", "tcp-flags"}
 NAMES = tuple(TRANSIT_GATEWAY_FORMAT.split())
 RECORD = dict.fromkeys(NAMES, "-") | {
     "version": "6",
@@ -74,6 +79,68 @@ def test_a_line_that_is_spoilt_costs_only_itself() -> None:
         (3, "wrong field count: 2 instead of 36"),
     ]
     assert len(found.table) == 2
+
+
+def typed(record: Mapping[str, str]) -> dict[str, str | int | None]:
+    """Give numbers as AWS documents them for Parquet, and nothing where a line has a minus."""
+    numbers = NUMBERS | {name for name in NAMES if name.startswith("packets-lost-")}
+    return {name: None if value == "-" else int(value) if name in numbers else value for name, value in record.items()}
+
+
+def as_objects(records: Sequence[Mapping[str, str]]) -> bytes:
+    return b"\n".join(json.dumps(typed(record)).encode() for record in records)
+
+
+def as_parquet(records: Sequence[Mapping[str, str]]) -> bytes:
+    file = io.BytesIO()
+    rows = [{name.replace("-", "_"): value for name, value in typed(record).items()} for record in records]
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(file, compression="gzip")
+    return file.getvalue()
+
+
+SILENT = {
+    name: value if name.startswith(("version", "resource", "tgw-", "account", "start", "end")) else "-"
+    for name, value in RECORD.items()
+} | {"log-status": "NODATA"}
+LOST = RECORD | {"packets-lost-no-route": "4", "packets-lost-blackhole": "6", "dstport": "22"}
+
+
+@pytest.mark.parametrize("write", [as_objects, as_parquet])
+@pytest.mark.parametrize("times", [1, 10])
+def test_objects_and_parquet_say_what_lines_do(write: Callable[[Sequence[Record]], bytes], times: int) -> None:
+    records = [RECORD, LOST, SILENT] * times
+    expected = read(b"\n".join(map(line, records)))
+    assert expected.table.frame["action"].to_list() == ["ACCEPT", "REJECT", None] * times
+    found = read(write(records))
+    assert found.refused.is_empty()
+    named = [name for name in expected.table.frame.columns if name in found.table.frame.columns]
+    assert_frame_equal(found.table.frame.select(named), expected.table.frame.select(named))
+    assert all(
+        expected.table.frame[name].null_count() == 3 * times
+        for name in expected.table.frame.columns
+        if name not in named
+    )
+
+
+@pytest.mark.parametrize("write", [as_objects, as_parquet])
+def test_a_spoilt_row_costs_only_itself(write: Callable[[Sequence[Record]], bytes]) -> None:
+    found = read(write([RECORD, RECORD | {"srcport": "99999"}, RECORD | {"packets": "-5"}, RECORD]))
+    assert found.refused.select("line", "reason").rows()[0] == (2, "srcport 99999 is not a number from 0 to 65535")
+    assert found.refused["line"].to_list() == [2, 3]
+    assert len(found.table) == 2
+
+
+@pytest.mark.parametrize("times", [1, 10])
+def test_objects_of_gateways_and_of_vpcs_may_stand_in_one_message(times: int) -> None:
+    vpc = {"action": "REJECT", "interface-id": "eni-1", "log-status": "OK"}
+    vpc |= {name: RECORD[name] for name in ("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets")}
+    vpc |= {name: RECORD[name] for name in ("bytes", "start", "end", "account-id")}
+    undecided = {name: value for name, value in vpc.items() if name != "action"}
+    found = read(as_objects([vpc, LOST, undecided, RECORD] * times))
+    assert found.refused["reason"].unique().to_list() in (["action is missing"], ["there is no field action"])
+    assert found.refused["line"].to_list() == list(range(3, 4 * times, 4))
+    told = [("eni-1", "REJECT"), (RECORD["tgw-attachment-id"], "REJECT"), (RECORD["tgw-attachment-id"], "ACCEPT")]
+    assert found.table.frame.select("interface_id", "action").rows() == told * times
 
 
 @given(

@@ -1,0 +1,3 @@
+"""What pytest leaves alone: contenders import what is not installed here."""
+
+collect_ignore_glob = ["peers/*"]

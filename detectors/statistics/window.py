@@ -1,0 +1,207 @@
+"""A run of panes, and the tables that detectors read of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from detectors.statistics import contacts, tables, volumes
+from detectors.statistics.contacts import CONTACTS
+from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
+from detectors.statistics.pane import Pane
+from detectors.statistics.volumes import VOLUMES
+
+_Keys = Callable[[Pane], UInt64Array]
+_Narrow = Callable[["Window", float], tuple[_Keys, UInt64Array]]
+
+
+class Window:
+    """Consecutive panes, of which some may hold nothing.
+
+    Parameters
+    ----------
+    panes
+        Those that hold something, in order.
+    width
+        How many panes the window is wide.
+    following
+        Returns the panes behind it in which records end whose bytes were spread back into it.
+    """
+
+    def __init__(self, panes: Sequence[Pane], width: int, following: Callable[[], Sequence[Pane]] = tuple) -> None:
+        self.panes = panes
+        self._width = width
+        self._following = following
+
+    def table(self, name: str, column: str | None = None, least: float = 0) -> pl.DataFrame:
+        """Return one of `TABLES`: the rows where a column reaches a number, or all rows.
+
+        For the columns in `NARROWED`, what plainly cannot reach the number is left out before anything is summed.
+        """
+        rows = TABLES[name](self, column, least)
+        return rows if column is None or rows.is_empty() else rows.filter(pl.col(column) >= least)
+
+    def contacts(self, keys: _Keys | None = None, wanted: UInt64Array | None = None) -> pl.DataFrame:
+        """Return contacts, summed over the panes: those whose key is wanted, or all.
+
+        Parameters
+        ----------
+        keys
+            Says of each contact of a pane which key it has.
+        wanted
+            The wanted keys, ascending and each once.
+        """
+        if keys is None or wanted is None:
+            parts = [pane.contacts for pane in self.panes]
+        elif len(wanted):
+            parts = [pane.contacts.filter(pl.Series(rows_of(wanted, keys(pane))[1])) for pane in self.panes]
+        else:
+            parts = []
+        if not parts:
+            return _NO_CONTACTS
+        return contacts.merged(pl.concat(parts), by_pane=False)
+
+    @cached_property
+    def _all(self) -> pl.DataFrame:
+        return self.contacts()
+
+    def narrowed(self, name: str, column: str | None, least: float) -> pl.DataFrame:
+        """Return the contacts that a table needs for the rows where a column reaches a number."""
+        narrow = NARROWED.get((name, column or ""))
+        return self._all if narrow is None or least <= 0 else self.contacts(*narrow(self, least))
+
+    def egress(self, least: float) -> pl.DataFrame:
+        """One row per own host and outside peer to which it sent `least` bytes or more, with what it got back."""
+        parts = [pane.egress for pane in self.panes]
+        # Who sent so much in all panes sent that share of it in one of them.
+        share = least / self._width
+        pairs = Groups(np.concatenate([_NONE, *(each.pairs[each.outbound_bytes >= share] for each in parts)])).keys
+        outbound, inbound = np.zeros((2, len(pairs)), np.int64)
+        hosts, peers = np.zeros((2, len(pairs)), np.uint64)
+        begins, ends = np.full(len(pairs), _FAR), np.full(len(pairs), -_FAR)
+        for pane, each in zip(self.panes, parts, strict=True):
+            rows, found = rows_of(each.pairs, pairs)
+            rows = rows[found]
+            outbound[found] += each.outbound_bytes[rows]
+            inbound[found] += each.inbound_bytes[rows]
+            hosts[found], peers[found] = each.hosts[rows], each.peers[rows]
+            begins[found] = np.minimum(begins[found], pane.begin)
+            ends[found] = pane.begin + pane.seconds
+        enough = outbound >= least
+        columns = {
+            "source_key": hosts,
+            "target_key": peers,
+            "outbound_bytes": outbound,
+            "inbound_bytes": inbound,
+            "first_seen": begins,
+            "last_seen": ends,
+        }
+        return pl.DataFrame({name: values[enough] for name, values in columns.items()})
+
+    def between(self, hosts: UInt64Array, peers: UInt64Array) -> pl.DataFrame:
+        """Return the contacts between hosts and peers, whoever opened them, that the window's bytes belong to."""
+        both = [combined(hosts, peers), combined(peers, hosts)]
+        wanted = Groups(np.concatenate([_NONE, *both])).keys
+        following = self._following()
+
+        def among(panes: Sequence[Pane]) -> list[pl.DataFrame]:
+            return [pane.contacts.filter(pl.Series(rows_of(wanted, pane.pair)[1])) for pane in panes]
+
+        # What begins behind the window was not spread back into it.
+        begun = [part.filter(pl.col("first_seen") < following[0].begin) for part in among(following)]
+        return contacts.merged(pl.concat([_NO_CONTACTS, *among(self.panes), *begun]), by_pane=False)
+
+
+_NO_CONTACTS: Final = CONTACTS.to_frame()
+_NONE: Final = np.zeros(0, np.uint64)
+_NO_COUNTS: Final = np.zeros(0, np.int64)
+_FAR: Final = 2**62
+
+
+def _pair(pane: Pane) -> UInt64Array:
+    return pane.pair
+
+
+def _service(pane: Pane) -> UInt64Array:
+    return pane.service
+
+
+def _target(pane: Pane) -> UInt64Array:
+    return pane.target
+
+
+def _failing(keys: _Keys) -> _Narrow:
+    """Keep keys under which enough distinct contacts failed in some pane; in the window it may be fewer."""
+
+    def narrow(window: Window, least: float) -> tuple[_Keys, UInt64Array]:
+        distinct = Groups(np.concatenate([_NONE, *(pane.contact[pane.failed] for pane in window.panes)])).some
+        groups = Groups(np.concatenate([_NONE, *(keys(pane)[pane.failed] for pane in window.panes)])[distinct])
+        return keys, groups.keys[groups.sizes >= least]
+
+    return narrow
+
+
+def _refusing(keys: _Keys) -> _Narrow:
+    """Keep keys under which enough records were refused."""
+
+    def narrow(window: Window, least: float) -> tuple[_Keys, UInt64Array]:
+        groups = Groups(np.concatenate([_NONE, *(keys(pane)[pane.refused] for pane in window.panes)]))
+        counts = np.concatenate([_NO_COUNTS, *(pane.rejected[pane.refused] for pane in window.panes)])
+        return keys, groups.keys[groups.sum(counts) >= least]
+
+    return narrow
+
+
+NARROWED: Final[Mapping[tuple[str, str], _Narrow]] = {
+    ("pair", "failed_ports"): _failing(_pair),
+    ("pair", "rejected"): _refusing(_pair),
+    ("service", "failed_targets"): _failing(_service),
+    ("target", "rejected"): _refusing(_target),
+}
+"""By table and column, what leaves out the contacts of rows that plainly cannot reach a number."""
+
+
+def _of_contacts(make: Callable[[pl.DataFrame], pl.DataFrame]) -> "_Table":
+    @cache
+    def empty() -> pl.DataFrame:
+        return make(_NO_CONTACTS)
+
+    def table(window: Window, column: str | None, least: float) -> pl.DataFrame:
+        needed = window.narrowed(make.__name__, column, least)
+        return make(needed) if len(needed) else empty()
+
+    return table
+
+
+def _egress(window: Window, column: str | None, least: float) -> pl.DataFrame:
+    sums = window.egress(least if column == "outbound_bytes" else 0)
+    if sums.is_empty():
+        return _no_egress()
+    return tables.egress(sums, window.between(sums["source_key"].to_numpy(), sums["target_key"].to_numpy()))
+
+
+@cache
+def _no_egress() -> pl.DataFrame:
+    return tables.egress(Window([], 1).egress(0), _NO_CONTACTS)
+
+
+def _host(window: Window, _column: str | None, _least: float) -> pl.DataFrame:
+    return tables.host([pane.hosts for pane in window.panes])
+
+
+def _traffic(window: Window, _column: str | None, _least: float) -> pl.DataFrame:
+    owners = volumes.owners(pl.concat([VOLUMES.to_frame(), *(pane.volumes for pane in window.panes)]))
+    return tables.traffic([pane.traffic(*owners) for pane in window.panes])
+
+
+_Table = Callable[[Window, str | None, float], pl.DataFrame]
+
+TABLES: Final[Mapping[str, _Table]] = {
+    **{make.__name__: _of_contacts(make) for make in (tables.contact, tables.pair, tables.service, tables.target)},
+    "egress": _egress,
+    "host": _host,
+    "traffic": _traffic,
+}
+"""Every table, by name."""

@@ -1,0 +1,190 @@
+"""A pipeline whose state outlives the process: restored before the first record, checkpointed in the background."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from typing import Final, TypeVar
+
+import structlog
+
+from detectors.finding import Finding
+from detectors.state import Change
+from streams.checkpoint import Checkpoints
+from streams.checkpoint_settings import CheckpointSettings
+from streams.metrics import Metrics
+from streams.pipeline import Batch, Outcome, Pipeline
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+NOTHING: Final = 0
+"""As an offset to commit: there is nothing before it."""
+
+
+class DurablePipeline:
+    """The pipeline of one source, together with its checkpoints.
+
+    Call its methods one at a time; a checkpoint is written in between.
+
+    Parameters
+    ----------
+    source
+        Name of the source, as in its batches.
+    pipeline
+        An empty pipeline.
+    checkpoints
+        Where its state is kept; None keeps it in memory only.
+    settings
+        How often.
+    metrics
+        Where checkpoints are counted.
+    executor
+        The one thread of the stages.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        pipeline: Pipeline,
+        checkpoints: Checkpoints | None,
+        *,
+        settings: CheckpointSettings,
+        metrics: Metrics,
+        executor: Executor,
+    ) -> None:
+        self.pipeline = pipeline
+        self._safe = NOTHING
+        self._source = source
+        self._checkpoints = checkpoints
+        self._settings = settings
+        self._metrics = metrics
+        self._executor = executor
+        self._writing: asyncio.Task[None] | None = None
+        self._whole = True
+        self._sound = True
+        self._begun = time.monotonic()
+        self._size = 0
+
+    @property
+    def expected(self) -> int | None:
+        """The offset that must come next; None where nothing was counted yet."""
+        return self.pipeline.expected(self._source)
+
+    @property
+    def committable(self) -> int | None:
+        """Offset behind the last durable checkpoint; None where there are no checkpoints."""
+        return None if self._checkpoints is None else self._safe
+
+    async def restore(self) -> None:
+        """Take up the last checkpoint; without one, begin empty.
+
+        Raises
+        ------
+        streams.checkpoint.CheckpointError
+            When there is one that cannot be used.
+        """
+        if self._checkpoints is None:
+            return
+        begun = time.monotonic()
+        changes, damages = await self._checkpoints.load()
+        for damage in damages:
+            log.warning("passed over a damaged checkpoint", source=self._source, damage=damage)
+        await self._in_thread(lambda: self.pipeline.restore(changes))
+        self._safe = self.expected or NOTHING
+        seconds = time.monotonic() - begun
+        self._metrics.restored(seconds=seconds, damages=len(damages))
+        log.info("restored", source=self._source, offset=self.expected, pieces=len(changes), seconds=round(seconds, 2))
+
+    async def adopt(self, published: Sequence[Finding]) -> None:
+        """Take responsibility for provisional findings that are out, also those behind the last checkpoint."""
+        await self._in_thread(lambda: self.pipeline.incidents.adopt(published))
+
+    async def process(self, batch: Batch, write: Callable[[Outcome], Awaitable[None]]) -> Outcome:
+        """Run the stages on a batch, which follows on the one before it, and write what comes of it.
+
+        When either breaks off, no checkpoint is written any more: the state would know of what nobody was told.
+
+        Raises
+        ------
+        detectors.span.GapError
+            When the batch does not follow.
+        """
+        whole, self._sound = self._sound, False
+        outcome = await self._in_thread(lambda: self.pipeline.process(batch))
+        await write(outcome)
+        self._sound = whole
+        self._size += batch.bytes
+        return outcome
+
+    async def look(self, write: Callable[[Sequence[Finding]], Awaitable[None]]) -> Sequence[Finding]:
+        """Look at open panes, and write the provisional findings that are worth publishing, like `process`."""
+        sound, self._sound = self._sound, False
+        findings = await self._in_thread(self.pipeline.look)
+        await write(findings)
+        self._sound = sound
+        return findings
+
+    async def checkpoint_if_due(self) -> None:
+        """Begin a checkpoint when it is time and there is news.
+
+        Raises
+        ------
+        streams.checkpoint.CheckpointError, streams.output.OutputError
+            When the one before it failed.
+        """
+        if self._writing is not None and self._writing.done():
+            await self._written()
+        elapsed = time.monotonic() - self._begun
+        due = elapsed >= self._settings.interval_seconds or self._size >= self._settings.interval_bytes
+        if due and self._writing is None:
+            await self._begin()
+
+    async def checkpoint(self) -> None:
+        """Write a checkpoint of all there is and wait until it is durable.
+
+        Raises
+        ------
+        streams.checkpoint.CheckpointError, streams.output.OutputError
+            When it, or the one before it, failed.
+        """
+        await self._written()
+        await self._begin()
+        await self._written()
+
+    async def abandon(self) -> None:
+        """Stop writing: what is half written counts for nothing."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+    async def _begin(self) -> None:
+        offset = self.expected or NOTHING
+        if self._checkpoints is None or offset <= self._safe or not self._sound:
+            return
+        whole, self._whole = self._whole, False
+        # Frames are never changed in place, so what is taken here can be written while the stages go on.
+        changes = await self._in_thread(lambda: self.pipeline.changes(whole=whole))
+        self._begun, self._size = time.monotonic(), 0
+        writing = self._write(self._checkpoints, changes, offset)
+        self._writing = asyncio.create_task(writing, name=f"checkpoint of {self._source}")
+
+    async def _write(self, checkpoints: Checkpoints, changes: list[Change], offset: int) -> None:
+        begun = time.monotonic()
+        try:
+            written = await checkpoints.save(changes)
+        except Exception:
+            self._metrics.checkpoint_failed()
+            raise
+        self._safe = offset
+        self._metrics.checkpointed(seconds=time.monotonic() - begun, size=written.bytes, now=time.time())
+        log.debug("checkpoint", source=self._source, offset=offset, pieces=written.pieces, bytes=written.bytes)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            await writing
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -1,0 +1,81 @@
+"""The last checkpoint as seen from outside, by the reader that a worker uses."""
+
+import asyncio
+from collections.abc import Mapping
+
+from detectors.addresses import written
+from detectors.state import Change, below
+from streams.checkpoint import Checkpoints
+from streams.kafka_storage import KafkaStorage
+from streams.output import Output
+from streams.settings import Settings
+from tests.faults.oracle import Contact, Counts, Key, Volume, add
+
+
+def storage(settings: Settings) -> KafkaStorage:
+    """Return where the state of the only partition is kept."""
+    source = f"{settings.topics.flows.name}/0"
+    return KafkaStorage(settings.kafka, settings.topics.state.name, 0, source, Output(settings.kafka))
+
+
+def values(settings: Settings) -> Mapping[str, bytes]:
+    """Return what is stored, by key."""
+    return asyncio.run(_values(settings))
+
+
+def checkpoint(settings: Settings) -> list[Change]:
+    """Return the pieces of the last checkpoint; none when there is none."""
+    return asyncio.run(_checkpoint(settings))
+
+
+def offset(changes: list[Change], settings: Settings) -> int:
+    """Return the offset that a checkpoint goes on at."""
+    source = f"{settings.topics.flows.name}/0"
+    for change in below("watch", changes):
+        if change.name == "position":
+            return int(change.document()["applied"][source][0])
+    return 0
+
+
+def contacts(changes: list[Change]) -> dict[Key, Counts]:
+    """Return the contacts in a checkpoint, their parts added up."""
+    names = _names(changes)
+    found: dict[Key, Counts] = {}
+    for change in below("watch/contacts", changes):
+        for row in change.frame().rows(named=True):
+            contact = Contact(
+                row["pane"], names[row["source_key"]], names[row["target_key"]], row["port"], row["protocol"]
+            )
+            add(found, contact, {name: row[name] for name in _COUNTS})
+    return found
+
+
+def volumes(changes: list[Change]) -> dict[Key, Counts]:
+    """Return the volumes in a checkpoint, their parts added up."""
+    names = _names(changes)
+    found: dict[Key, Counts] = {}
+    for change in below("watch/volumes", changes):
+        for row in change.frame().rows(named=True):
+            sender, receiver = names[row["sender_key"]], names[row["receiver_key"]]
+            volume = Volume(row["pane"], sender, receiver, _REPORTERS[row["reporter"]])
+            add(found, volume, {name: row[name] for name in ("bytes", "packets")})
+    return found
+
+
+_COUNTS = (
+    "source_internal", "target_internal", "requests", "rejected", "answers", "lasting", "first_seen", "last_seen"
+)  # fmt: skip
+_REPORTERS = ("egress", "ingress", "unknown")
+
+
+def _names(changes: list[Change]) -> dict[int, str]:
+    frames = [change.frame() for change in below("watch/directory", changes)]
+    return {key: written(high, low) for frame in frames for key, high, low in frame.select("key", "high", "low").rows()}
+
+
+async def _values(settings: Settings) -> Mapping[str, bytes]:
+    return await storage(settings).read()
+
+
+async def _checkpoint(settings: Settings) -> list[Change]:
+    return (await Checkpoints(storage(settings)).load()).changes

@@ -1,0 +1,129 @@
+"""Workers under a supervisor, as systemd or Kubernetes would keep them: whatever ends is started again."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from tests.streams.programs import FLOWHAWK, every
+
+_PAUSE_SECONDS: Final = 0.3
+_START_SECONDS: Final = 60
+
+
+class Ended(NamedTuple):
+    """How a process ended: its status, and what it wrote to standard error."""
+
+    status: int
+    errors: str
+
+
+class Worker:
+    """A `flowhawk run` that is started again whenever it ends, for as long as the `with` block lasts.
+
+    Parameters
+    ----------
+    name
+        Names its log files.
+    environment
+        What to add to the environment.
+    folder
+        Where its log files go.
+    """
+
+    def __init__(self, name: str, environment: Mapping[str, str], folder: Path) -> None:
+        self.name = name
+        self.ended: list[Ended] = []
+        self._environment = os.environ | dict(environment)
+        self._folder = folder
+        self._starts = 0
+        self._over = threading.Event()
+        self._running = threading.Event()
+        self._thread = threading.Thread(target=self._supervise, name=name, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        while self._thread.is_alive():
+            if self._running.is_set():
+                self._process.kill()
+            self._thread.join(_PAUSE_SECONDS)
+
+    @property
+    def errors(self) -> str:
+        """What the process that runs now wrote to standard error so far; nothing when none runs."""
+        return self._log.read_text(errors="replace") if self._running.is_set() else ""
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether it is started again when it ends."""
+        return not self._over.is_set()
+
+    def kill(self) -> None:
+        """End it at once, also when it is paused."""
+        self._end(signal.SIGKILL, seconds=_START_SECONDS)
+
+    def pause(self) -> None:
+        """Stop it in the middle of whatever it does."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def terminate(self, *, seconds: float) -> int:
+        """Ask it to end, and return its status; fail when it takes longer."""
+        return self._end(signal.SIGTERM, seconds=seconds)
+
+    def stop(self, *, seconds: float) -> int:
+        """Ask it to end for good, and return its status."""
+        self._over.set()
+        status = self.terminate(seconds=seconds)
+        self._thread.join()
+        return status
+
+    def wait_for(self, text: str, *, seconds: float = _START_SECONDS) -> None:
+        """Wait until the process that runs says something."""
+        for _ in every(0.01, seconds=seconds):
+            if text in self.errors:
+                return
+        raise AssertionError(f"{self.name} never said {text!r}: {self.errors}")
+
+    @property
+    def _log(self) -> Path:
+        return self._folder / f"{self.name}.{self._starts}.err"
+
+    def _end(self, number: signal.Signals, *, seconds: float) -> int:
+        before = len(self.ended)
+        self._signal(number)
+        for _ in every(0.02, seconds=seconds):
+            if len(self.ended) > before:
+                return self.ended[before].status
+        raise AssertionError(f"{self.name} did not end within {seconds} s: {self.errors}")
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._running.wait(_START_SECONDS), f"{self.name} does not start"
+        self._process.send_signal(number)
+
+    def _supervise(self) -> None:
+        while True:
+            self._starts += 1
+            with self._log.open("wb") as errors, (self._folder / f"{self.name}.out").open("ab") as output:
+                self._process = subprocess.Popen(
+                    [FLOWHAWK, "run"], env=self._environment, stdout=output, stderr=errors, cwd=self._folder
+                )
+                self._running.set()
+                status = self._process.wait()
+                self._running.clear()
+            self.ended.append(Ended(status, self._log.read_text(errors="replace")))
+            if self._over.wait(_PAUSE_SECONDS):
+                return

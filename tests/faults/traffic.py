@@ -1,0 +1,120 @@
+"""What is published while things break: ordinary traffic, attacks, records out of order, and messages that are none."""
+
+import gzip
+import random
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from tests.faults.beside import Beside
+from tests.streams.programs import flowhawk
+
+LARGE_BYTES: Final = 900_000
+"""As large as a broker takes a message, nearly."""
+
+_DELAY_SECONDS: Final = 500
+"""How late a record comes at most; 15 minutes are allowed."""
+
+_ANSWER_SECONDS: Final = 10
+
+_START: Final = 1_767_603_600
+"""2026-01-05 09:00 UTC, when the traffic begins."""
+
+Value = bytes | None
+
+
+def good_lines(chance: random.Random, minutes: int) -> list[str]:
+    """Write traffic with scans in it, each record delivered late by as much as may be, so out of order."""
+    seed = str(chance.randrange(1_000_000))
+    written = flowhawk("generate", "--seed", seed, "--minutes", str(minutes), "--rate", "1500", "--hosts", "40")
+    lines = written.stdout.splitlines()[1:]
+    for number in range(minutes):
+        lines += _scan(f"203.0.113.{number + 1}", f"10.0.0.{chance.randrange(1, 200)}", _START + 60 * number, chance)
+    return sorted(lines, key=lambda line: int(line.split()[11]) + chance.uniform(0, _DELAY_SECONDS))
+
+
+def poison(chance: random.Random) -> list[Value]:
+    """Return messages that hold no good record, in any of the ways that exist."""
+    line = good_lines_of_the_future()
+    return [
+        b"certainly no flow",
+        chance.randbytes(300),
+        gzip.compress(line.encode() * 50)[:-20],
+        gzip.compress(chance.randbytes(5000)),
+        b"x" * LARGE_BYTES,
+        b"",
+        None,
+        b'{"account-id": ',
+        line.encode(),
+    ]
+
+
+def good_lines_of_the_future() -> str:
+    """Write a record from 2099: all is right with it but the time."""
+    return _line("203.0.113.200", "10.0.0.7", 443, 4_070_908_800)
+
+
+def messages(lines: Sequence[str], chance: random.Random) -> list[Value]:
+    """Put lines into messages of one to a hundred, and poison in between."""
+    found: list[Value] = []
+    at = 0
+    while at < len(lines):
+        size = chance.choice((1, 5, 40, 100))
+        found.append("\n".join(lines[at : at + size]).encode())
+        at += size
+    for value in poison(chance):
+        found.insert(chance.randrange(len(found)), value)
+    return found
+
+
+class Publishing(Beside):
+    """Publishes messages beside the test, in bursts spread over some seconds; what is left then, all at once.
+
+    Parameters
+    ----------
+    bootstrap, topic
+        Where to.
+    values
+        The messages.
+    seconds
+        How long it takes while the test has more to do.
+    chance
+        How large the bursts are.
+    """
+
+    def __init__(
+        self, bootstrap: str, topic: str, values: Sequence[Value], *, seconds: float, chance: random.Random
+    ) -> None:
+        super().__init__()
+        self._bootstrap, self._topic, self._values = bootstrap, topic, values
+        self._seconds, self._chance = seconds, chance
+
+    def run(self) -> None:
+        """Publish everything."""
+        begun, at = time.monotonic(), 0
+        while at < len(self._values):
+            # Where the broker was away for too long, a burst is sent again: the log says what counts.
+            with suppress(KafkaError), KafkaProducer(bootstrap_servers=self._bootstrap, acks="all") as producer:
+                while at < len(self._values):
+                    size = self._chance.randrange(1, 30)
+                    sent = [producer.send(self._topic, each, key=b"", partition=0) for each in self._values[at:][:size]]
+                    for each in sent:
+                        each.get(timeout=_ANSWER_SECONDS)
+                    at += size
+                    self.over.wait(max(0.0, begun + self._seconds * at / len(self._values) - time.monotonic()))
+
+
+def _scan(source: str, target: str, begin: int, chance: random.Random) -> list[str]:
+    ports = chance.sample(range(1, 1024), chance.randrange(20, 40))
+    return [_line(source, target, port, begin + chance.randrange(60)) for port in ports]
+
+
+def _line(source: str, target: str, port: int, end: int) -> str:
+    return (
+        f"5 111122223333 eni-0a1b2c3d {source} {target} 40000 {port} 6 1 40 {end} {end} REJECT OK "
+        f"vpc-0a1b2c3d4e5f60718 2 IPv4 {source} {target} ingress"
+    )
