@@ -113,7 +113,7 @@ class Journal:
 def shards_in_use(column: ColumnBaseline) -> Int64Array:
     """Return the shards that learned hours, or know hosts."""
     used = column.hours.count > 0
-    used[shards_of(column.rows.keys[column.rows.held()])] = True
+    used[shards_of(column.rows.keys[column.rows.live])] = True
     return np.flatnonzero(used)
 
 
@@ -243,7 +243,7 @@ def _panes(column: ColumnBaseline) -> Iterator[tuple[int, pl.DataFrame]]:
         return
     following = column.closed + 1
     found: dict[int, list[pl.DataFrame]] = {}
-    held = np.flatnonzero(column.rows.held())
+    held = np.flatnonzero(column.rows.live)
     for begin in range(0, len(held), _SEVERAL):
         rows = held[begin : begin + _SEVERAL]
         windows = np.stack([column.recent.windows(rows, width, following, PANES) for width in WIDTHS], axis=1)

@@ -8,9 +8,10 @@ import numpy as np
 from detectors.addresses import BoolArray, Int64Array, UInt64Array
 from detectors.route import SHARD_SHIFT, SHARDS
 from detectors.statistics.hours import ENOUGH_DAYS, ENOUGH_HOURS, NORMAL, Hours, Usual, minutes_early
-from detectors.statistics.keyed_rows import KeyedRows, grown
+from detectors.statistics.key_index import KeyIndex
 from detectors.statistics.levels import HIGHEST, UInt8Array, amounts, levels
 from detectors.statistics.recent import PANES, WIDTHS, Recent
+from detectors.statistics.slots import grown
 
 _FREE: Final = SHARDS
 """Shard of rows that no host has."""
@@ -45,7 +46,7 @@ class ColumnBaseline:
     """
 
     def __init__(self, hosts_per_shard: int) -> None:
-        self.rows = KeyedRows()
+        self.rows = KeyIndex()
         self.recent = Recent()
         self.hours = Hours()
         self.began: int | None = None
@@ -106,17 +107,18 @@ class ColumnBaseline:
         fresh = np.flatnonzero(rows < 0)
         if len(fresh):
             shards = shards_of(keys[fresh])
-            rows[fresh] = added = self.rows.add(keys[fresh])
-            self.recent.add(added, self.rows.end)
-            self.hours.add(added, shards, self.rows.end)
-            self._shards = grown(self._shards, self.rows.end)
+            rows[fresh] = added = self.rows.insert(keys[fresh])
+            end = len(self.rows.keys)
+            self.recent.add(added, end)
+            self.hours.add(added, shards, end)
+            self._shards = grown(self._shards, end)
             self._shards[added] = shards
             self._sizes += np.bincount(shards, minlength=SHARDS)
         return rows
 
     def rows_of(self, shards: BoolArray) -> Int64Array:
         """Return the rows of some shards, chosen by a mask of shape (SHARDS,)."""
-        return np.flatnonzero(np.append(shards, [False])[self._shards[: self.rows.end]])
+        return np.flatnonzero(np.append(shards, [False])[self._shards[: len(self.rows.keys)]])
 
     def remove(self, rows: Int64Array) -> None:
         """Forget hosts."""

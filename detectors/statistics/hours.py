@@ -6,9 +6,9 @@ import numpy as np
 
 from detectors.addresses import BoolArray, Int64Array
 from detectors.route import SHARDS
-from detectors.statistics.keyed_rows import grown
 from detectors.statistics.levels import HIGHEST, Float64Array, UInt8Array, amounts
 from detectors.statistics.recent import PANES, WIDTHS
+from detectors.statistics.slots import grown
 
 WEEKDAYS: Final = 5
 WEEKEND_DAYS: Final = 4

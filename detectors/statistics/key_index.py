@@ -22,7 +22,7 @@ class KeyIndex:
     are not settled, so that a batch costs a handful of vector operations. Where a key lies is decided by multiplying
     with `salt` (multiply-shift, Dietzfelbinger and others, 1997): who does not know it cannot choose keys that pile up.
 
-    A key takes 17 to 33 bytes; arrays double when they are full, so up to 42 are set aside.
+    A key takes 16 to 32 bytes; arrays double when they are full, so up to 40 are set aside.
 
     Parameters
     ----------
@@ -43,7 +43,6 @@ class KeyIndex:
             raise ValueError(f"the salt {salt} is not odd")
         self._salt = np.uint64(salt)
         self._keys = np.zeros(0, np.uint64)
-        self._live = np.zeros(0, np.bool_)
         self._end = 0
         self._reusable = np.zeros(0, np.int64)
         self._places = np.full(16, _EMPTY, np.int32)
@@ -57,7 +56,7 @@ class KeyIndex:
     @property
     def nbytes(self) -> int:
         """Bytes taken."""
-        return sum(each.nbytes for each in (self._keys, self._live, self._reusable, self._places))
+        return sum(each.nbytes for each in (self._keys, self._reusable, self._places))
 
     @property
     def keys(self) -> UInt64Array:
@@ -67,7 +66,9 @@ class KeyIndex:
     @property
     def live(self) -> BoolArray:
         """Which rows have a key, shape (rows ever in use at once,)."""
-        return self._live[: self._end]
+        live = np.ones(self._end, np.bool_)
+        live[self._reusable] = False
+        return live
 
     def find(self, keys: UInt64Array) -> Int64Array:
         """Look up the rows of keys; Int64, shape (n,), -1 where a key is not there."""
@@ -97,7 +98,6 @@ class KeyIndex:
             unsettled = unsettled[self._places[places[unsettled]] != rows[unsettled]]
             places[unsettled] = (places[unsettled] + 1) & (len(self._places) - 1)
         self._places[places] = _REMOVED
-        self._live[rows] = False
         self._reusable = np.concatenate([self._reusable, rows])
 
     def _home(self, keys: UInt64Array) -> Int64Array:
@@ -117,9 +117,8 @@ class KeyIndex:
         rows = np.concatenate([self._reusable[len(self._reusable) - reused :], fresh])
         self._reusable = self._reusable[: len(self._reusable) - reused]
         self._end += len(fresh)
-        self._keys, self._live = grown(self._keys, self._end), grown(self._live, self._end)
+        self._keys = grown(self._keys, self._end)
         self._keys[rows] = keys
-        self._live[rows] = True
         if 2 * (self._taken + len(keys)) > len(self._places):
             self._rebuild()
         else:

@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from detectors.addresses import Int64Array
-from detectors.statistics.keyed_rows import grown
 from detectors.statistics.levels import UInt8Array, levels
+from detectors.statistics.slots import grown
 
 PANES: Final = 60
 """How many panes are remembered one by one: those of an hour."""

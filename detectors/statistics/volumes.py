@@ -14,6 +14,10 @@ from detectors.table import ACTIONS, DIRECTIONS
 SPREAD_SECONDS: Final = 600
 """A record's bytes are spread back over so much time at most: AWS's longest aggregation interval."""
 
+MOST: Final = 1 << 45
+"""What a record counts at most, bytes and packets: 469 Gbit/s for ten minutes. More is no measurement, and two of
+the largest numbers a record can hold would overflow their sum."""
+
 SENDER, RECEIVER, UNKNOWN = range(3)
 """Which end's interface reported: the values of the column `reporter`."""
 
@@ -69,8 +73,8 @@ def fold(flows: pl.DataFrame) -> pl.DataFrame:
         "receiver_internal": flows["destination_internal"].to_numpy()[rows],
         "reporter": reporter[rows],
         "interface": _interfaces(flows, reporter)[rows],
-        "bytes": spread.shares(own["bytes"] * weight),
-        "packets": spread.shares(own["packets"] * weight),
+        "bytes": spread.shares(np.minimum(own["bytes"], MOST // weight) * weight),
+        "packets": spread.shares(np.minimum(own["packets"], MOST // weight) * weight),
     }
     columns["volume"] = combined(
         columns["sender_key"], columns["receiver_key"], columns["interface"] + columns["reporter"]
