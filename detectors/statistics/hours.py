@@ -104,7 +104,10 @@ class Hours:
     def add(self, rows: Int64Array, shards: Int64Array, end: int) -> None:
         """Begin rows, of which all lie below `end`."""
         if len(self.summaries) < end:
-            self.summaries, self.ceilings = grown(self.summaries, end), grown(self.ceilings, end)
+            # Most of what a row takes is empty until it has lived for an hour.
+            used = int(np.flatnonzero(self.written)[-1:].sum()) + 1
+            self.summaries = grown(self.summaries, end, min(used, len(self.summaries)))
+            self.ceilings = grown(self.ceilings, end)
             self.first, self.written = grown(self.first, end), grown(self.written, end)
         # The next hour to be counted is not whole for a host that comes in the middle of it.
         self.first[rows] = self.count[shards] + 2

@@ -6,10 +6,15 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from detectors.addresses import Int64Array
 from detectors.state import Change
+from detectors.statistics.contacts import PANE_SECONDS
 
 _PARTS: Final = 16
 """How many parts of a pane may lie beside each other, in memory or in storage, before they are summed."""
+
+_NEAR_SECONDS: Final = 86_400
+"""Panes so near to each other are counted, which is faster than sorting them."""
 
 
 class Panes:
@@ -44,7 +49,7 @@ class Panes:
     def add(self, frame: pl.DataFrame) -> set[int]:
         """Put rows into their panes, and return these."""
         panes = frame["pane"].to_numpy()
-        added: set[int] = set(np.unique(panes).tolist())
+        added = _distinct(panes)
         for pane in added:
             own = panes == pane
             part = frame if own.all() else frame.filter(pl.Series(own))
@@ -120,3 +125,14 @@ class Panes:
         if len(largest) > sum(map(len, others)):
             return [largest, self._merge(pl.concat(others))]
         return [self._merge(pl.concat(parts))]
+
+
+def _distinct(panes: Int64Array) -> set[int]:
+    """Name the panes that occur, shape (n,): there are few, and near each other as a rule."""
+    if not len(panes):
+        return set()
+    first, last = int(panes.min()), int(panes.max())
+    if last - first > _NEAR_SECONDS:
+        return set(np.unique(panes).tolist())
+    ordinals = np.flatnonzero(np.bincount((panes - first) // PANE_SECONDS))
+    return set((first + ordinals * PANE_SECONDS).tolist())

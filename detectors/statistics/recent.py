@@ -77,7 +77,9 @@ class Recent:
         """
         self.seen[rows] = pane
         touched = np.flatnonzero(self.seen[: self._end] >= pane - LAG)
-        self._forget(touched[self.last[touched] < pane - 1], pane)
+        last = self.last[touched]
+        # New rows hold nothing yet.
+        self._forget(touched[(last < pane - 1) & (last != LONG_AGO)], pane)
         self.amounts[touched, pane % _AMOUNTS] = 0
         self.amounts[rows, pane % _AMOUNTS] = amounts
         panes = self.amounts[touched]

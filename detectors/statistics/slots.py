@@ -8,16 +8,28 @@ import numpy.typing as npt
 from detectors.addresses import Int64Array
 
 
-def grown(array: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+def grown(array: npt.NDArray[Any], length: int, used: int | None = None) -> npt.NDArray[Any]:
     """Return the array with room for at least `length` rows, new ones zero; it doubles, so that growing is rare.
 
+    Parameters
+    ----------
+    array
+        What to make room in, shape (rows, ...).
+    length
+        How many rows there must be.
+    used
+        How many of its rows may be other than zero; all of them by default. What is not copied takes no memory.
+
+    Examples
+    --------
     >>> grown(np.array([7]), 2).tolist()
     [7, 0]
     """
     if length <= len(array):
         return array
     larger = np.zeros((max(length, 2 * len(array)), *array.shape[1:]), array.dtype)
-    larger[: len(array)] = array
+    used = len(array) if used is None else used
+    larger[:used] = array[:used]
     return larger
 
 
