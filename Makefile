@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 
 FLOWS ?=
 ROUNDS ?= 10
-SEED ?= 0
+SEED ?=
 STAY ?=
 BENCH ?=
 PEERS ?=
@@ -43,11 +43,11 @@ run: $(VENV)/installed ## Run on generated traffic, or on your files: make run F
 
 .PHONY: test
 test: $(VENV)/installed-dev ## Run the tests: make test TESTS="tests/detectors -k scan"
-	@$(BIN)/pytest $(TESTS)
+	@$(BIN)/pytest $(or $(TESTS),--numprocesses 2)
 
 .PHONY: faults
 faults: $(VENV)/installed-dev ## Break a real service in many ways, over and over: make faults ROUNDS=20 SEED=7
-	@FAULT_ROUNDS=$(ROUNDS) FAULT_SEED=$(SEED) $(BIN)/pytest -s tests/faults
+	@FAULT_ROUNDS=$(ROUNDS) $(if $(SEED),FAULT_SEED=$(SEED)) $(BIN)/pytest -s tests/faults
 
 .PHONY: lint
 lint: $(VENV)/installed-dev ## Check style, types and the direction of imports

@@ -1,6 +1,7 @@
 """What every test may ask for: a real Kafka broker and names of its own on it."""
 
 import os
+import secrets
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -17,6 +18,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
     # It also drops sockets of connections that were refused without closing them.
     config.addinivalue_line("filterwarnings", r"ignore:unclosed <socket.*proto=6, laddr=\('0.0.0.0':ResourceWarning")
+
+    # Chosen here, so that all processes of a run choose the same.
+    os.environ.setdefault("FAULT_SEED", str(secrets.randbelow(1_000_000) + 1))
+
+
+def pytest_report_header() -> str:
+    return f"FAULT_SEED={os.environ['FAULT_SEED']}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

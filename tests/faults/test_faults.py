@@ -2,7 +2,6 @@
 
 import os
 import random
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,7 @@ from tests.kafka.broker import KafkaBroker
 ROUNDS: Final = int(os.environ.get("FAULT_ROUNDS", "0"))
 """Long rounds to run after the quick one, see `make faults`."""
 
-SEED: Final = int(os.environ.get("FAULT_SEED", "0")) or secrets.randbelow(1_000_000)
+SEED: Final = int(os.environ["FAULT_SEED"])
 
 
 def long_round(seed: int) -> Sequence[Fault]:
