@@ -18,7 +18,6 @@ DEFAULTS: Final[Mapping[str, tuple[int, str]]] = {
     "HOSTS_MOST": (1_000_000, "The largest number of hosts."),
     "MEMORY_RECORDS": (20_000_000, "Records over which memory has to stay flat."),
     "LATENCY_SCANS": (120, "Scans whose way to a finding is timed."),
-    "LATENCY_LATENESS_SECONDS": (0, "time.allowed_lateness_seconds of the worker whose latency is measured."),
     "LATENCY_PATIENCE_SECONDS": (90, "How long to wait for the findings of the last scans."),
     "RECOVERY_HOSTS": (100_000, "Hosts in the network whose worker is killed."),
     "RECOVERY_RATE": (20_000, "Records a second that arrive all the while."),

@@ -44,6 +44,7 @@ def verdicts(
     if hits.is_empty():
         return []
     known = {row["key"]: row for row in hosts(pl.concat([hits["source_key"], hits["target_key"]])).rows(named=True)}
+    view.addresses(_examples(hits))
     named = "source_key" if detector.card.entity == "source" else "target_key"
     # What went beyond the caps has no name any more, and is counted there.
     found = [
@@ -79,6 +80,16 @@ def direction(*, source_internal: bool, target_internal: bool) -> Direction:
     if source_internal:
         return "internal" if target_internal else "outbound"
     return "inbound"
+
+
+def _examples(hits: pl.DataFrame) -> list[int]:
+    """List the hosts that hits name as examples: looking all of them up at once costs no more than looking up one."""
+    return [
+        key
+        for name, dtype in hits.schema.items()
+        if dtype == pl.List(pl.UInt64)
+        for key in hits[name].explode(empty_as_null=False).to_list()
+    ]
 
 
 def _detection(

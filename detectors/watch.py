@@ -69,6 +69,7 @@ class _View:
         self._watch = watch
         self._windows: dict[int, Window] = {}
         self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
+        self._names: dict[int, str | None] = {}
 
     def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
         asked = need, column, least
@@ -86,10 +87,13 @@ class _View:
         return directory.summed(known.filter(pl.col("key").is_in(keys.unique().implode())))
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
-        wanted = pl.Series("key", list(keys), dtype=pl.UInt64)
-        known = {key: written(high, low) for key, high, low in self.hosts(wanted).select("key", "high", "low").rows()}
+        wanted = list(keys)
+        if unknown := [key for key in wanted if key not in self._names]:
+            self._names |= dict.fromkeys(unknown)
+            found = self.hosts(pl.Series(unknown, dtype=pl.UInt64))
+            self._names |= {key: written(high, low) for key, high, low in found.select("key", "high", "low").rows()}
         # What went beyond the caps has no name any more, and is counted there.
-        return [known[key] for key in wanted if key in known]
+        return [name for key in wanted if (name := self._names[key]) is not None]
 
     def _window(self, panes: int) -> Window:
         if panes not in self._windows:
