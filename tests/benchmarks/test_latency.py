@@ -35,9 +35,6 @@ def test_each_scan_is_timed_until_the_first_finding_of_its_source() -> None:
     scans.heard(finding(first), 1021.0)
     assert scans.complete
     assert sorted(scans.seconds()) == [1.0, 21.0]
-    # The pane of both ends at 1020; the second one was found before that.
-    assert scans.seconds_from_close(lateness=0) == [1.0]
-    assert scans.seconds_from_close(lateness=30) == []
 
 
 def test_a_scan_is_one_that_flowhawk_finds(tmp_path: Path) -> None:
