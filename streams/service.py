@@ -75,6 +75,7 @@ class Service:
         self._flows = topics.flows.name
         self._early = early
         self._early_seconds = settings.time.early_seconds
+        self._patience_seconds = settings.watchdog.stalled_seconds
         self._watchdog = Watchdog(settings.watchdog, time.monotonic())
 
     def not_ready(self) -> list[str]:
@@ -97,7 +98,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         """Connect and start the agents."""
-        await self.app.start()
+        await self._start()
         self._tasks = [asyncio.create_task(self._keep_checkpointing(), name="checkpoints")]
         if self._early:
             self._tasks.append(asyncio.create_task(self._keep_looking(), name="early looks"))
@@ -140,6 +141,20 @@ class Service:
         wrong = self._watchdog.look(now=time.monotonic(), progress=progress, waiting=waiting)
         if wrong is not None:
             fail("the watchdog found that nothing goes on", ServiceError(wrong))
+
+    async def _start(self) -> None:
+        """Start Faust; where its consumer gives up without a word, it would never be done."""
+        starting = asyncio.create_task(self.app.start(), name="start")
+        while not starting.done():
+            await asyncio.wait({starting}, timeout=self._patience_seconds)
+            # How long restoring may take is not for the watchdog to say.
+            if not starting.done() and not self.watch.partitions.lock.locked():
+                late = f"it did not start within {self._patience_seconds:g} s; see above what Kafka's client says of it"
+                fail("the watchdog found that nothing goes on", ServiceError(late))
+        try:
+            await starting
+        except KafkaError as error:
+            fail("the service cannot start", ServiceError(f"the broker went away: {error}"))
 
     async def _progress(self) -> tuple[int, int | None]:
         """Return a number that changes with progress, and how many messages are waiting; None where nobody says."""

@@ -51,8 +51,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 log.cleaner.backoff.ms=100
-broker.heartbeat.interval.ms=250
-broker.session.timeout.ms=1000
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
 """
 
 
