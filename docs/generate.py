@@ -22,6 +22,7 @@ from detectors.contract import Card
 from detectors.finding import json_schema
 from docs.markdown import table
 from docs.performance import performance_part, sizes_part
+from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
 from streams.kafka_settings import Topic, TopicSettings
@@ -341,6 +342,7 @@ def _code(value: Any) -> str:
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "alerts": alerts_part,
+    "attacks": attacks_part,
     "commands": commands_part,
     "detectors": detectors_part,
     "example": example_part,
