@@ -15,18 +15,16 @@ def attacks_part() -> str:
             for name, each in known(expect=expect).items()
         ]
         parts.append(f"{'Attacks' if expect else 'What only looks like one'}:\n\n{table(head, episodes)}")
-    meanings = {
-        name: declared.metadata["meaning"]
-        for expect in (True, False)
-        for each in known(expect=expect).values()
-        for name, declared in each.parameters().items()
-    }
+    meanings: dict[str, str] = {}
+    for each in (*known(expect=True).values(), *known(expect=False).values()):
+        for name, declared in each.parameters().items():
+            meanings.setdefault(name, declared.metadata["meaning"])
     rows = [(f"`{name}`", meaning) for name, meaning in sorted(meanings.items())]
     return "\n\n".join([*parts, f"What the parameters mean:\n\n{table(('parameter', 'meaning'), rows)}"])
 
 
 def _own_parameters(episode: type[Episode]) -> str:
-    shared = {"every", "ipv6", "label"}
+    shared = {"hour", "every", "ipv6", "label"}
     values = {name: getattr(episode, name) for name in episode.parameters()}
     shown = {name: value for name, value in values.items() if name not in shared or value != getattr(Episode, name)}
     return ", ".join(f"`{name}={value}`" for name, value in shown.items())

@@ -170,6 +170,7 @@ class Episode(ABC):
 
     minute: int = parameter(0, "minute of the hour at which it begins", least=0, most=59)
     seconds: int = parameter(300, "how long it goes on", most=604_800)
+    hour: int = parameter(0, "hours that pass before the first", least=0, most=8760)
     every: int = parameter(1, "hours from one to the next", most=8760)
     ipv6: int = parameter(0, "1: between the IPv6 addresses of the same hosts", least=0, most=1)
     label: str = parameter("", "how its labels begin; its class where empty")

@@ -1,6 +1,6 @@
 """Traffic put together: ordinary conversations and episodes, logged, ordered and written."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,13 +113,13 @@ class Traffic:
 
     def truth(self) -> list[Truth]:
         """Label what stands out in it, by the time at which it begins."""
-        labels = [
-            label
-            for hour in range(self.start, self.end, HOUR)
-            for episode, played, stage in self._episodes(hour)
-            for label in episode.truth(played, stage)
-        ]
-        return sorted(labels, key=lambda truth: (truth.start, truth.id))
+        return sorted((label for label, _ in self.played()), key=lambda truth: (truth.start, truth.id))
+
+    def played(self) -> Iterator[tuple[Truth, Played]]:
+        """Yield what stands out with its label, hour after hour."""
+        for hour in range(self.start, self.end, HOUR):
+            for episode, played, stage in self._episodes(hour):
+                yield from zip(episode.truth(played, stage), played.everything, strict=True)
 
     def blocks(self) -> Iterator[bytes]:
         """Write it, ordered by the end of the records.
@@ -174,13 +174,14 @@ class Traffic:
     def _episodes(self, hour: int) -> Iterator[tuple[Episode, Played, Stage]]:
         """Play what begins in an hour and ends in time."""
         production = self.network.vpcs[0]
-        before: Counter[str] = Counter()
         for episode in self._chosen:
             name, begin = type(episode).__name__, hour + 60 * episode.minute
-            number, before[name] = before[name], before[name] + 1
-            if (hour - self.start) // HOUR % episode.period or begin + episode.seconds > self.end:
+            # What has a label of its own has chances of its own, whatever else is played.
+            own = () if episode.label == name else (crc32(episode.label.encode()),)
+            since = (hour - self.start) // HOUR - episode.hour
+            if since < 0 or since % episode.period or begin + episode.seconds > self.end:
                 continue
-            stage = Stage(self.network, production, begin, self._chance(name, begin, *[number][: number > 0]))
+            stage = Stage(self.network, production, begin, self._chance(name, begin, *own))
             played = episode.play(stage)
             yield episode, played.over_ipv6(self.network) if episode.ipv6 else played, stage
 

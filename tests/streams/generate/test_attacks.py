@@ -197,3 +197,14 @@ def test_a_part_of_the_conversations_goes_over_ipv6() -> None:
     assert parts[1] < 0.15
     gone = half.filter(pl.col("type") == "IPv6", pl.col("srcaddr") != pl.col("pkt-srcaddr"))
     assert gone.is_empty()
+
+
+def test_an_attack_waits_for_its_hour() -> None:
+    labels, _ = played("vertical_scan:hour=2,every=2,minute=0", minutes=330, records_per_minute=60)
+    assert [(label.start - 1_767_603_600) // 3600 for label in labels] == [2, 4]
+
+
+def test_what_has_a_label_of_its_own_is_the_same_whatever_else_is_played() -> None:
+    (alone,), _ = played("slow_scan:label=mine")
+    among, _ = played("slow_scan", "slow_scan:seconds=3000", "slow_scan:label=mine")
+    assert alone in among
