@@ -1,6 +1,7 @@
 """Kinds of conversations that go on all the time, as a table."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -27,7 +28,12 @@ class Spread:
     @property
     def mean(self) -> float:
         """Its expected value, about."""
-        return float(self.draw(np.random.default_rng(0), 10_000).mean())
+        return _mean(self)
+
+
+@cache
+def _mean(spread: Spread) -> float:
+    return float(spread.draw(np.random.default_rng(0), 10_000).mean())
 
 
 @dataclass(frozen=True, slots=True)
