@@ -15,6 +15,7 @@ SEED ?=
 STAY ?=
 BENCH ?=
 PEERS ?=
+RECORDED ?=
 
 .PHONY: help
 help: ## Show what there is to do
@@ -72,6 +73,10 @@ format: $(VENV)/installed-dev ## Put the code into its format
 .PHONY: bench
 bench: $(VENV)/installed-dev .venv-peers/installed $(if $(PEERS),.venv-$(PEERS)/installed) ## Measure beside others: make bench BENCH="service detect" PEERS=flink
 	@PEERS=$(PEERS) $(BIN)/python -m benchmarks $(BENCH)
+
+.PHONY: evaluate
+evaluate: $(VENV)/installed-dev ## Measure what is found, how soon, and what is found wrongly: make evaluate RECORDED=my-flows
+	@$(BIN)/python -m evaluation $(if $(RECORDED),--recorded $(RECORDED))
 
 .PHONY: docs
 docs: $(VENV)/installed-dev ## Write the generated pages of the docs anew

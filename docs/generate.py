@@ -22,6 +22,8 @@ from detectors.contract import Card
 from detectors.finding import json_schema
 from docs.markdown import table
 from docs.performance import performance_part, sizes_part
+from docs.quality import delay_plot, quality_part, recall_plot
+from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
 from streams.kafka_settings import Topic, TopicSettings
@@ -341,6 +343,7 @@ def _code(value: Any) -> str:
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "alerts": alerts_part,
+    "attacks": attacks_part,
     "commands": commands_part,
     "detectors": detectors_part,
     "example": example_part,
@@ -348,6 +351,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "headers": headers_part,
     "metrics": metrics_part,
     "performance": performance_part,
+    "quality": quality_part,
     "settings": settings_part,
     "sizes": sizes_part,
     "topics": topics_part,
@@ -356,6 +360,8 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
 
 FILES: Final[Mapping[str, Callable[[], str]]] = {
     "config/flowhawk.yaml": configuration,
+    "docs/explanation/quality-delay.svg": delay_plot,
+    "docs/explanation/quality-recall.svg": recall_plot,
     "docs/reference/finding.schema.json": lambda: json.dumps(json_schema(), indent=2) + "\n",
 }
 """What is made as a whole."""

@@ -9,6 +9,8 @@
 The text of each says what was wrong, where, and what to do. Commands print it as one line.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Final
 
 FAILED: Final = 70
@@ -37,3 +39,14 @@ class KafkaUnavailable(FlowhawkError):  # noqa: N818 - says what happened better
 
 class ServiceError(FlowhawkError):
     """The service itself cannot go on."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Say which known name is nearest to an unknown one, or which there are where none is near.
+
+    >>> did_you_mean("prots", ["ports", "seconds"]), did_you_mean("x", ["b", "a"])
+    ("; did you mean 'ports'?", '; known: a, b')
+    """
+    names = list(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.4)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(names))}"

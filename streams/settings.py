@@ -7,8 +7,7 @@ Each section is declared beside the code that uses it; this module puts them tog
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -19,7 +18,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from detectors.catalogue import cards
 from streams.checkpoint_settings import CheckpointSettings
-from streams.errors import SettingsError
+from streams.errors import SettingsError, did_you_mean
 from streams.http_settings import HttpSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.log_settings import LogSettings
@@ -92,11 +91,11 @@ class Settings(BaseSettings):
         known_cards = cards()
         for kind, parameters in value.items():
             if kind not in known_cards:
-                raise ValueError(f"no detector is called {kind!r}{_nearest(kind, known_cards)}")
+                raise ValueError(f"no detector is called {kind!r}{did_you_mean(kind, known_cards)}")
             known = {parameter.name: parameter for parameter in known_cards[kind].parameters}
             for name, number in parameters.items():
                 if name not in known:
-                    raise ValueError(f"{kind} has no parameter {name!r}{_nearest(name, known)}")
+                    raise ValueError(f"{kind} has no parameter {name!r}{did_you_mean(name, known)}")
                 if not number >= known[name].minimum:
                     raise ValueError(f"{kind}.{name} is {number:g}, below its minimum {known[name].minimum:g}")
         return value
@@ -201,7 +200,7 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
         deeper = any(upper.startswith(each + DELIMITER) for each in known)
         whole = any(each.startswith(upper + DELIMITER) for each in known)
         if upper.startswith(PREFIX) and not (upper in known or deeper or whole):
-            raise SettingsError(f"environment variable {name} is no setting{_nearest(upper, known)}")
+            raise SettingsError(f"environment variable {name} is no setting{did_you_mean(upper, known)}")
 
 
 def _line(error: Mapping[str, Any], path: Path | None) -> str:
@@ -211,7 +210,7 @@ def _line(error: Mapping[str, Any], path: Path | None) -> str:
     from_environment = variable in {name.upper() for name in os.environ}
     where = f"environment variable {variable}" if from_environment else str(path or "settings")
     if error["type"] == "extra_forbidden":
-        return f"{where}: {key} is no setting{_nearest(location[-1], _siblings(location[:-1]))}"
+        return f"{where}: {key} is no setting{did_you_mean(location[-1], _siblings(location[:-1]))}"
     message = str(error["msg"]).removeprefix("Value error, ")
     if message[1:2].islower():
         message = message[0].lower() + message[1:]
@@ -228,8 +227,3 @@ def _siblings(section: tuple[str, ...]) -> list[str]:
         inside = [each for each in (annotation, *get_args(annotation)) if hasattr(each, "model_fields")]
         model = inside[0]
     return sorted(model.model_fields)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), n=1, cutoff=0.4)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"

@@ -52,6 +52,34 @@ class Moment(click.ParamType):
     show_default=True,
     help="2: AWS's default format. 5: a custom format with a header line.",
 )
+@click.option(
+    "--aggregation",
+    type=click.Choice(["60", "600"]),
+    default="60",
+    show_default=True,
+    help="Seconds that a record lasts at most.",
+)
+@click.option(
+    "--ipv6",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Part of the ordinary conversations that go over IPv6.",
+)
+@click.option(
+    "--attack",
+    "attacks",
+    metavar="NAME[:PARAMETER=VALUE,...]",
+    multiple=True,
+    help="An attack in place of the usual ones; may be given repeatedly. all is each there is.",
+)
+@click.option(
+    "--lookalike",
+    "lookalikes",
+    metavar="NAME[:PARAMETER=VALUE,...]",
+    multiple=True,
+    help="What only looks like an attack, in place of the usual ones; may be given repeatedly. all is each there is.",
+)
 @click.option("--no-attacks", is_flag=True, help="Only ordinary traffic, and what merely looks like an attack.")
 @click.option("--output", default="-", show_default="stdout", help="File to write, compressed where it ends in .gz.")
 @click.option("--truth", type=click.Path(dir_okay=False), help="File for the labels, one JSON object a line.")
@@ -63,6 +91,10 @@ def command(
     hosts: int,
     rate: int,
     version: str,
+    aggregation: str,
+    ipv6: float,
+    attacks: tuple[str, ...],
+    lookalikes: tuple[str, ...],
     no_attacks: bool,
     output: str,
     truth: str | None,
@@ -72,7 +104,10 @@ def command(
     The same options give the same bytes, always.
     """
     from streams.generate import Traffic
+    from streams.generate.chosen import chosen
 
+    if attacks and no_attacks:
+        raise click.UsageError("--attack and --no-attacks exclude each other")
     traffic = Traffic(
         seed=seed,
         start=start,
@@ -81,6 +116,9 @@ def command(
         records_per_minute=rate,
         version=cast("Literal[2, 5]", int(version)),
         attacks=not no_attacks,
+        aggregation=int(aggregation),
+        ipv6=ipv6,
+        episodes=chosen(attacks, lookalikes),
     )
     if truth is not None:
         with _written(truth) as labels:

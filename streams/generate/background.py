@@ -1,5 +1,6 @@
 """Ordinary traffic: what hosts of each role do all day, and the noise of the Internet."""
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -7,12 +8,18 @@ import polars as pl
 
 from streams.generate.conversation import ICMP, TCP, UDP, Numbers, Outcome, conversations
 from streams.generate.network import Role, Vpc
-from streams.generate.patterns import INSIDE, PATTERNS, Spread
+from streams.generate.patterns import DISCOVERY, INSIDE, PATTERNS, Pattern, Spread
+from streams.generate.reports import AGGREGATION_SECONDS
 
 HOUR: Final = 3600
 
 NOISE_PER_HOUR: Final = 300
 """Unasked-for packets that a public address gets in an hour."""
+
+_RESEARCH_PER_HOUR: Final = 40
+"""Of them, how many more come from scanners for research, which try another port each time."""
+
+_RESEARCHERS: Final = 24
 
 _CHECK: Final = 30
 """Seconds between two health checks of a target by one balancer."""
@@ -34,11 +41,14 @@ class Background:
         Records per minute at `start`, about.
     start
         When it begins, epoch seconds.
+    aggregation_seconds
+        Length of the intervals that interfaces report on: longer ones make fewer records of a conversation.
     """
 
-    def __init__(self, vpc: Vpc, rate: float, start: int) -> None:
+    def __init__(self, vpc: Vpc, rate: float, start: int, aggregation_seconds: int = AGGREGATION_SECONDS) -> None:
         self._vpc = vpc
         self._start = start
+        self._aggregation_seconds = aggregation_seconds
         checked, connected = 2 * len(vpc.roles[Role.WEB]), 2 * len(vpc.roles[Role.APPLICATION])
         noise = NOISE_PER_HOUR / 60 * (len(vpc.public) + 1)
         regular = 4 * (60 / _CHECK * checked + 60 / _SCRAPE * len(self._scraped) + connected)
@@ -49,16 +59,26 @@ class Background:
 
     def during(self, begin: int, end: int, generator: np.random.Generator) -> pl.DataFrame:
         """Draw what begins in a time, epoch seconds, `end` not included: columns of `CONVERSATIONS`."""
-        rate = self._rate * _load(begin) / _load(self._start)
         return pl.concat(
             [
-                *(pattern.conversations(self._vpc, rate, begin, end, generator) for pattern in PATTERNS),
+                *self._going_on(PATTERNS, begin, end, generator),
                 self._health_checks(begin, end, generator),
                 self._scraping(begin, end, generator),
                 self._dead_service(begin, end, generator),
                 self._noise(begin, end, generator),
+                *self._going_on(DISCOVERY, begin, end, generator),
+                self._research(begin, end, generator),
             ]
         )
+
+    def _going_on(
+        self, patterns: Sequence[Pattern], begin: int, end: int, generator: np.random.Generator
+    ) -> Iterator[pl.DataFrame]:
+        rate = self._rate * _load(begin) / _load(self._start)
+        for pattern in patterns:
+            yield pattern.conversations(
+                self._vpc, rate, begin, end, generator, aggregation_seconds=self._aggregation_seconds
+            )
 
     def standing(self, begin: int, end: int, generator: np.random.Generator) -> pl.DataFrame:
         """Draw connections that stay open all the time: each application server keeps two to databases."""
@@ -138,6 +158,19 @@ class Background:
             protocol=protocol,
             # A NAT gateway has no security group: what nobody asked for is let in, and gets no answer.
             outcome=np.where(np.isin(server, gateway), Outcome.SILENT, Outcome.REFUSED),
+        )
+
+    def _research(self, begin: int, end: int, generator: np.random.Generator) -> pl.DataFrame:
+        """Draw the visits of those who measure the Internet: few sources, any port, all hosts, never in a hurry."""
+        scanners = self._vpc.roles[Role.SCANNER][-_RESEARCHERS:]
+        count = generator.poisson(_RESEARCH_PER_HOUR * len(self._vpc.public) * (end - begin) / HOUR)
+        return conversations(
+            generator,
+            client=generator.choice(scanners, count),
+            server=generator.choice(self._vpc.public, count),
+            server_port=generator.integers(1, 65_536, count),
+            begin=generator.integers(begin, end, count),
+            outcome=Outcome.REFUSED,
         )
 
 

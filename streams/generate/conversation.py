@@ -27,6 +27,8 @@ class Outcome(IntEnum):
     """It is let through, and nobody answers."""
     RESET = 3
     """It is let through, and the server's port is closed."""
+    UNASKED = 4
+    """The client never spoke, somebody forged its address: the server answers, and the client refuses that."""
 
 
 CONVERSATIONS: Final = pl.Schema(
@@ -69,6 +71,7 @@ def conversations(
     outcome: Numbers | int = Outcome.ANSWERED,
     translator: int | None = None,
     standing: bool = False,
+    segment: int = _SEGMENT,
 ) -> pl.DataFrame:
     """Make conversations from what was said in them.
 
@@ -86,6 +89,8 @@ def conversations(
         Address of the NAT gateway that all of them pass.
     standing
         Whether they were open before and stay open after.
+    segment
+        Bytes of payload in a packet; few where people or programs take turns.
 
     Returns
     -------
@@ -97,10 +102,11 @@ def conversations(
         np.broadcast_to(values, count) for values in (sent, received, server_port, protocol, outcome)
     )
     tcp, answered, reset = protocol == TCP, outcome == Outcome.ANSWERED, outcome == Outcome.RESET
+    unasked = outcome == Outcome.UNASKED
     # A client that hears nothing asks again after one second, then after two more.
     attempts = np.where(tcp & ~reset, generator.choice([1, 1, 1, 2, 3], count), 1)
-    up, down = -(-sent // _SEGMENT), -(-received // _SEGMENT)
-    sent_packets = np.where(answered, np.where(tcp, 4 + up + down // 2, np.maximum(up, 1)), attempts)
+    up, down = -(-sent // segment), -(-received // segment)
+    sent_packets = np.where(answered, np.where(tcp, 4 + up + down // 2, np.maximum(up, 1)), attempts * ~unasked)
     received_packets = np.where(answered, np.where(tcp, 3 + down + up // 2, down), 0)
     header = np.where(tcp, 52, 28)
     columns = {
@@ -113,8 +119,12 @@ def conversations(
         "seconds": np.where(answered, seconds, attempts * (attempts - 1) // 2),
         "sent_packets": sent_packets,
         "sent_bytes": np.where(answered, sent, np.where(tcp, 8 * sent_packets, 32)) + header * sent_packets,
-        "received_packets": np.where(reset, 1, received_packets),
-        "received_bytes": np.where(reset, 40, np.where(answered, received, 0) + header * received_packets),
+        "received_packets": np.where(reset, 1, np.where(unasked, attempts, received_packets)),
+        "received_bytes": np.where(
+            reset | unasked,
+            40 * np.where(unasked, attempts, 1),
+            np.where(answered, received, 0) + header * received_packets,
+        ),
         "outcome": outcome,
         "opened": not standing,
         "closed": not standing,

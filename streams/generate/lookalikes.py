@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from streams.generate.conversation import UDP, conversations
-from streams.generate.episode import Episode, Played, Stage
+from streams.generate.episode import Episode, Played, Stage, parameter
 from streams.generate.network import Role
 
 _MEGABYTE = 1_000_000
@@ -21,7 +21,7 @@ class InternalBackup(Episode):
 
     minute: int = 10
     seconds: int = 480
-    bytes: int = 2_000 * _MEGABYTE
+    bytes: int = parameter(2_000 * _MEGABYTE, "payload that is copied")
 
     def play(self, stage: Stage) -> Played:
         """Copy it in one connection."""
@@ -50,8 +50,8 @@ class BusyWebClient(Episode):
 
     minute: int = 20
     seconds: int = 1200
-    sites: int = 500
-    visits: int = 2000
+    sites: int = parameter(500, "web sites", most=800)
+    visits: int = parameter(2000, "visits of all sites together", most=1_000_000)
 
     def play(self, stage: Stage) -> Played:
         """Visit all of them, through the NAT gateway."""
@@ -81,7 +81,7 @@ class VideoCall(Episode):
 
     minute: int = 12
     seconds: int = 1800
-    bytes_per_minute: int = 15 * _MEGABYTE
+    bytes_per_minute: int = parameter(15 * _MEGABYTE, "payload each way in a minute")
 
     def play(self, stage: Stage) -> Played:
         """Talk and listen all the time."""

@@ -117,15 +117,19 @@ class Network:
         aggregation interval at which it begins a new one.
     vpcs
         Production, then staging where the network is large enough.
+    twin
+        Place of the IPv6 address of the same host, for each IPv4 address of a dual-stack network, else null,
+        UInt32, shape (addresses,).
     """
 
     text: pl.Series
     interface: pl.Series
     interfaces: pl.DataFrame
     vpcs: tuple[Vpc, ...]
+    twin: pl.Series
 
     @classmethod
-    def invented(cls, hosts: int, generator: np.random.Generator) -> "Network":
+    def invented(cls, hosts: int, generator: np.random.Generator, *, dual_stack: bool = False) -> "Network":
         """Invent a network.
 
         Parameters
@@ -134,6 +138,8 @@ class Network:
             Hosts in all VPCs, at least `SMALLEST`.
         generator
             Where chance comes from.
+        dual_stack
+            Whether every host, outside too, has an IPv6 address beside its IPv4 address.
 
         Examples
         --------
@@ -147,7 +153,15 @@ class Network:
         vpcs = [_vpc("production", hosts - staging, directory, outside)]
         if staging:
             vpcs.append(_vpc("staging", staging, directory, outside))
-        return cls(*directory.columns(), tuple(vpcs))
+        twin = directory.dual_stack(np.concatenate([vpc.roles[Role.UNUSED] for vpc in vpcs])) if dual_stack else None
+        text, interface, interfaces = directory.columns()
+        return cls(
+            text,
+            interface,
+            interfaces,
+            tuple(vpcs),
+            pl.repeat(None, len(text), dtype=pl.UInt32, eager=True) if twin is None else twin,
+        )
 
 
 class _Directory:
@@ -182,6 +196,25 @@ class _Directory:
         )
         self.count += count
         return pl.Series(np.arange(self.count - count, self.count), dtype=pl.UInt32)
+
+    def dual_stack(self, unused: Indices) -> pl.Series:
+        """Enter an IPv6 address for every IPv4 address; return the place of each, null where there is none."""
+        text, interface = pl.concat(self._texts), pl.concat(self._interfaces)
+        single = np.flatnonzero(~text.str.contains(":", literal=True).to_numpy())
+        inside = interface.is_not_null().to_numpy()
+        inside[unused] = True
+        # Hosts of one's own share subnets of 64 bits, hosts outside have one each.
+        own = INTERNAL_IPV6.removesuffix("::/48")
+        made = [
+            f"{own}:{0x100 + place // _PER_SUBNET:x}::{4 + place % _PER_SUBNET:x}"
+            if inside[place]
+            else f"2001:db8:{0x4000 + place // 65_536:x}:{place % 65_536:x}::1"
+            for place in single.tolist()
+        ]
+        places = self.addresses(pl.Series(made, dtype=pl.String), interface.gather(single))
+        twin = np.full(self._addresses, -1)
+        twin[single] = places
+        return pl.Series("twin", twin).replace(-1, None).cast(pl.UInt32)
 
     def columns(self) -> tuple[pl.Series, pl.Series, pl.DataFrame]:
         return pl.concat(self._texts), pl.concat(self._interfaces), pl.concat(self._frames)

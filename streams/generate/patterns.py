@@ -1,6 +1,7 @@
 """Kinds of conversations that go on all the time, as a table."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -27,7 +28,12 @@ class Spread:
     @property
     def mean(self) -> float:
         """Its expected value, about."""
-        return float(self.draw(np.random.default_rng(0), 10_000).mean())
+        return _mean(self)
+
+
+@cache
+def _mean(spread: Spread) -> float:
+    return float(spread.draw(np.random.default_rng(0), 10_000).mean())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,14 @@ class Pattern:
     translated: bool = False
 
     def conversations(
-        self, vpc: Vpc, rate: float, begin: int, end: int, generator: np.random.Generator
+        self,
+        vpc: Vpc,
+        rate: float,
+        begin: int,
+        end: int,
+        generator: np.random.Generator,
+        *,
+        aggregation_seconds: int = AGGREGATION_SECONDS,
     ) -> pl.DataFrame:
         """Draw what begins in a time.
 
@@ -76,8 +89,10 @@ class Pattern:
             The time, epoch seconds, `end` not included.
         generator
             Where chance comes from.
+        aggregation_seconds
+            Length of the intervals that interfaces report on.
         """
-        count = int(generator.poisson(rate * self.share * (end - begin) / self.records))
+        count = int(generator.poisson(rate * self.share * (end - begin) / self.records(aggregation_seconds)))
         failed = generator.random(count) < self.failing
         failure = generator.choice([Outcome.SILENT, Outcome.RESET], count)
         return conversations(
@@ -94,11 +109,10 @@ class Pattern:
             translator=int(vpc.roles[Role.NAT_GATEWAY][0]) if self.translated else None,
         )
 
-    @property
-    def records(self) -> float:
+    def records(self, aggregation_seconds: int) -> float:
         """How many records one conversation makes: each interface logs both directions, once an interval."""
         ends = sum(not set(roles).isdisjoint(_OWN) for roles in (self.clients, self.servers))
-        return 2 * (ends + 2 * self.translated) * (1 + self.seconds.mean / AGGREGATION_SECONDS)
+        return 2 * (ends + 2 * self.translated) * (1 + self.seconds.mean / aggregation_seconds)
 
 
 def _some(addresses: Numbers, count: int, generator: np.random.Generator) -> Numbers:
@@ -157,3 +171,12 @@ PATTERNS: Final = (
     Pattern(0.02, INSIDE, _SITE, 123, _INSTANT, _CLOCK, _CLOCK, UDP, failing=0.01, translated=True),
 )
 """What goes on in every VPC. A private host reaches the Internet through the NAT gateway, IPv6 needs none."""
+
+_PROGRAMS_AND_DATA = (Role.APPLICATION, Role.DATABASE, Role.CACHE, Role.WORKER)
+
+DISCOVERY: Final = (
+    Pattern(0.02, INSIDE, INSIDE, 8301, _INSTANT, Spread(120, 0.6, 1_200), Spread(120, 0.6, 1_200), UDP),
+    Pattern(0.005, INSIDE, _PROGRAMS_AND_DATA, 8301, _INSTANT, _LOOKUP, _VALUE),
+    Pattern(0.005, _PROGRAMS_AND_DATA, _RESOLVER, 8500, _INSTANT, _LOOKUP, _VALUE),
+)
+"""How services find each other, as Consul and Kubernetes do: all talk to all, in short, and are answered."""

@@ -12,7 +12,7 @@ from streams.generate.conversation import TCP, Outcome
 from streams.generate.network import Network
 
 AGGREGATION_SECONDS: Final = 60
-"""The aggregation interval of Nitro instances."""
+"""The aggregation interval of Nitro instances; others have ten minutes, unless one minute is asked for."""
 
 _FIN, _SYN, _RST, _SYN_ACK = 1, 2, 4, 18
 
@@ -63,7 +63,9 @@ _VIEWS: Final = (
 )
 
 
-def reports(conversations: pl.DataFrame, network: Network) -> pl.DataFrame:
+def reports(
+    conversations: pl.DataFrame, network: Network, aggregation_seconds: int = AGGREGATION_SECONDS
+) -> pl.DataFrame:
     """Log conversations.
 
     Parameters
@@ -72,6 +74,8 @@ def reports(conversations: pl.DataFrame, network: Network) -> pl.DataFrame:
         Columns of `CONVERSATIONS`.
     network
         Its directory says which addresses have an interface.
+    aggregation_seconds
+        Length of the aggregation interval, a multiple of 60: flags of the packets in one are OR-ed.
 
     Returns
     -------
@@ -85,13 +89,13 @@ def reports(conversations: pl.DataFrame, network: Network) -> pl.DataFrame:
     views = _VIEWS if translators else [view for view in _VIEWS if view.reporter != "translator"]
     if translators:
         seen = seen.with_columns(network.interface.gather(seen["translator"]).alias("translator_interface"))
-    return _cut(pl.concat([_as_seen(seen, view) for view in views]), network)
+    return _cut(pl.concat([_as_seen(seen, view) for view in views]), network, aggregation_seconds)
 
 
 def _as_seen(conversations: pl.DataFrame, view: _View) -> pl.DataFrame:
     packets, volume = ("sent_packets", "sent_bytes") if view.upward else ("received_packets", "received_bytes")
     ports = ("client_port", "server_port") if view.upward else ("server_port", "client_port")
-    refused = pl.col("outcome") == int(Outcome.REFUSED)
+    refused = pl.col("outcome") == int(Outcome.REFUSED if view.reporter == "server" else Outcome.UNASKED)
     first, last = _flags(upward=view.upward)
     return conversations.filter(pl.col(f"{view.reporter}_interface").is_not_null(), pl.col(packets) > 0).select(
         reporter=f"{view.reporter}_interface",
@@ -106,7 +110,7 @@ def _as_seen(conversations: pl.DataFrame, view: _View) -> pl.DataFrame:
         bytes=volume,
         begin="begin",
         finish=pl.col("begin") + pl.col("seconds"),
-        rejected=refused if view.reporter == "server" else pl.lit(value=False),
+        rejected=refused if view.reporter != "translator" else pl.lit(value=False),
         first_flags=first,
         last_flags=last,
         egress=pl.lit(view.egress),
@@ -116,23 +120,24 @@ def _as_seen(conversations: pl.DataFrame, view: _View) -> pl.DataFrame:
 def _flags(*, upward: bool) -> tuple[pl.Expr, pl.Expr]:
     """Say which flags the first and the last interval of a direction carry; ACK alone is not logged."""
     tcp, answered = pl.col("protocol") == TCP, pl.col("outcome") == int(Outcome.ANSWERED)
-    attempt = _SYN if upward else _RST
+    unasked = pl.col("outcome") == int(Outcome.UNASKED)
+    attempt = pl.lit(_SYN) if upward else pl.when(unasked).then(_SYN_ACK).otherwise(_RST)
     first = pl.when(answered).then(pl.col("opened") * (_SYN if upward else _SYN_ACK)).otherwise(attempt)
     last = pl.when(answered).then(pl.col("closed") * _FIN).otherwise(attempt)
     return (tcp * first).cast(pl.UInt8), (tcp * last).cast(pl.UInt8)
 
 
-def _cut(flows: pl.DataFrame, network: Network) -> pl.DataFrame:
+def _cut(flows: pl.DataFrame, network: Network, interval: int) -> pl.DataFrame:
     """Cut flows into the aggregation intervals of their reporters, their volume spread evenly over the time."""
-    phase = network.interfaces["phase"].gather(flows["reporter"]).to_numpy()
+    phase = network.interfaces["phase"].gather(flows["reporter"]).to_numpy() * (interval // 60)
     begin, finish = flows["begin"].to_numpy(), flows["finish"].to_numpy()
-    first = (begin - phase) // AGGREGATION_SECONDS
-    counts = (finish - phase) // AGGREGATION_SECONDS - first + 1
+    first = (begin - phase) // interval
+    counts = (finish - phase) // interval - first + 1
     row = np.repeat(np.arange(len(counts)), counts)
     step = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    opening = (first[row] + step) * AGGREGATION_SECONDS + phase[row]
+    opening = (first[row] + step) * interval + phase[row]
     start = np.maximum(begin[row], opening)
-    end = np.minimum(finish[row], opening + AGGREGATION_SECONDS - 1)
+    end = np.minimum(finish[row], opening + interval - 1)
     cut = flows[row].with_columns(start=start, end=end, step=step, last=step == counts[row] - 1)
     length = pl.col("finish") - pl.col("begin") + 1
 

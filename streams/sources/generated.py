@@ -1,16 +1,18 @@
 """Generated traffic as a source: `generate://?seed=1&minutes=60`."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from streams.errors import InputError
 from streams.generate import Traffic
+from streams.generate.chosen import chosen
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.contract import Block, Source
 
 _SCHEME: Final = "generate"
-_NUMBERS: Final = ("seed", "start", "minutes", "hosts", "records_per_minute", "version", "attacks")
+_NUMBERS: Final = ("seed", "start", "minutes", "hosts", "records_per_minute", "version", "attacks", "aggregation")
 
 
 class GeneratedSource(Source):
@@ -34,7 +36,9 @@ class GeneratedSource(Source):
 
     @classmethod
     def at(cls, place: str) -> Self:
-        """Take the parameters of `Traffic` from the place: whole numbers, `attacks` is 0 or 1.
+        """Take the parameters of `Traffic` from the place: whole numbers, `attacks` is 0 or 1, `ipv6` a part.
+
+        `attack` and `lookalike` choose episodes, each as often as needed, as `flowhawk generate` does.
 
         Raises
         ------
@@ -48,14 +52,18 @@ class GeneratedSource(Source):
         >>> GeneratedSource.at("generate://?seed=7&minutes=5").traffic.minutes
         5
         """
-        given: dict[str, int] = {}
+        given: dict[str, float] = {}
+        asked: dict[str, list[str]] = {"attack": [], "lookalike": []}
         for name, value in parse_qsl(urlsplit(place).query, keep_blank_values=True):
-            if name not in _NUMBERS:
-                raise InputError(f"{place}: generated traffic has no parameter {name!r}; known: {', '.join(_NUMBERS)}")
-            if not value.isdecimal():
-                raise InputError(f"{place}: {name} is {value!r}, write a whole number")
-            given[name] = int(value)
-        return cls(Traffic(**given))  # type: ignore[arg-type]  # Traffic refuses other versions itself
+            if name in asked:
+                asked[name].append(value)
+            elif name in {*_NUMBERS, "ipv6"}:
+                given[name] = _number(place, name, value)
+            else:
+                known = ", ".join((*_NUMBERS, "ipv6", *asked))
+                raise InputError(f"{place}: generated traffic has no parameter {name!r}; known: {known}")
+        episodes = chosen(asked["attack"], asked["lookalike"])
+        return cls(Traffic(**given, episodes=episodes))  # type: ignore[arg-type]  # Traffic refuses what it cannot write
 
     @property
     def size(self) -> int:
@@ -88,3 +96,13 @@ class GeneratedSource(Source):
         """Read the end of the last record; a header line has none."""
         end = text[text.rfind(b"\n", 0, -1) + 1 :].split(b" ")[11]
         return int(end) if end.isdigit() else self.traffic.start
+
+
+def _number(place: str, name: str, value: str) -> float:
+    if name == "ipv6":
+        with suppress(ValueError):
+            return float(value)
+        raise InputError(f"{place}: {name} is {value!r}, write a number from 0 to 1")
+    if not value.isdecimal():
+        raise InputError(f"{place}: {name} is {value!r}, write a whole number")
+    return int(value)

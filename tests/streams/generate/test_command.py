@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from streams.commands.generate import command
 from streams.errors import ServiceError
 from streams.generate import Traffic
+from streams.generate.chosen import chosen
 
 SMALL = ["--minutes", "8", "--hosts", "40", "--rate", "300"]
 TRAFFIC = Traffic(minutes=8, hosts=40, records_per_minute=300)
@@ -46,6 +47,26 @@ def test_every_option_reaches_the_traffic() -> None:
     asked = Traffic(seed=9, start=1_769_904_000, minutes=8, hosts=40, records_per_minute=300, version=2, attacks=False)
     result = CliRunner().invoke(command, [*SMALL, *options])
     assert result.stdout_bytes == b"".join(asked.blocks())
+
+
+def test_attacks_and_the_way_of_logging_can_be_chosen() -> None:
+    options = ["--attack", "vertical_scan:ports=20", "--lookalike", "crawler", "--aggregation", "600", "--ipv6", "0.5"]
+    asked = Traffic(
+        minutes=8,
+        hosts=40,
+        records_per_minute=300,
+        aggregation=600,
+        ipv6=0.5,
+        episodes=chosen(["vertical_scan:ports=20"], ["crawler"]),
+    )
+    result = CliRunner().invoke(command, [*SMALL, *options])
+    assert result.stdout_bytes == b"".join(asked.blocks())
+
+
+def test_attacks_and_none_exclude_each_other() -> None:
+    result = CliRunner().invoke(command, ["--attack", "slow_scan", "--no-attacks"])
+    assert result.exit_code == 2
+    assert "exclude each other" in result.stderr
 
 
 def test_a_time_without_a_zone_is_utc_and_epoch_seconds_are_taken_too() -> None:

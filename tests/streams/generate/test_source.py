@@ -82,3 +82,32 @@ def test_what_cannot_be_read_in_a_place_is_named(query: str, named: str) -> None
 def test_a_parameter_out_of_range_is_refused() -> None:
     with pytest.raises(SettingsError, match="version is 4"):
         GeneratedSource.at("generate://?version=4")
+
+
+def test_a_place_chooses_attacks_and_what_looks_like_one() -> None:
+    place = (
+        "generate://?aggregation=600&ipv6=0.25&attack=vertical_scan:ports=20,seconds=600&attack=brute_force"
+        "&lookalike=crawler"
+    )
+    traffic = GeneratedSource.at(place).traffic
+    assert (traffic.aggregation, traffic.ipv6) == (600, 0.25)
+    assert traffic.episodes is not None
+    assert [each.name() for each in traffic.episodes] == ["vertical_scan", "brute_force", "crawler"]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("aggregation=300", "only 60 and 600"),
+        ("ipv6=2", "ipv6 is 2"),
+        ("attack=vertical", "did you mean 'vertical_scan'"),
+    ],
+)
+def test_what_makes_no_sense_in_a_place_is_refused(query: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        GeneratedSource.at(f"generate://?{query}")
+
+
+def test_a_part_that_is_no_number_is_named() -> None:
+    with pytest.raises(InputError, match="ipv6 is 'half', write a number from 0 to 1"):
+        GeneratedSource.at("generate://?ipv6=half")
