@@ -142,6 +142,7 @@ def test_the_evidence_says_what_was_tried_and_refused() -> None:
         "failed_ports": 20,
         "tried_ports": 20,
         "rejected_records": 16,
+        "attempts_per_minute": 36.0,
         "example_ports": list(range(1000, 1010)),
         "protocols": [6],
     }
