@@ -102,6 +102,8 @@ class HorizontalScan(Detector):
         found = [
             part.filter(pl.col("value") >= pl.col("threshold")).select(_COLUMNS.names()) for part in parts if len(part)
         ]
+        if not found:
+            return NO_SCORES
         rows = pl.concat([_COLUMNS.to_frame(), *found])
         if rows.is_empty():
             return NO_SCORES
@@ -139,10 +141,14 @@ class HorizontalScan(Detector):
 
     def _sweeps(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score every source and port, by distinct targets and by a sequential test."""
-        names = ("targets", "net_misses", "net_misses_outbound")
-        services = view.table(self.needs[0], "failed_targets", min(map(parameters.least, names)))
-        if services.is_empty():
-            return services
+        misses = min(parameters.least("net_misses"), parameters.least("net_misses_outbound"))
+        tables = (
+            view.table(self.needs[0], "own_misses", misses),
+            view.table(self.needs[0], "failed_targets", parameters.least("targets")).filter(~pl.col("source_internal")),
+        )
+        if all(table.is_empty() for table in tables):
+            return tables[0]
+        services = pl.concat(tables)
         keys = services["source_key"]
         value, answered = pl.col("failed_targets").cast(pl.Float64), pl.col("answered_targets")
         floor = pl.max_horizontal("floor", answered / pl.col("answered_per_failed"))

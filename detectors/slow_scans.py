@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from detectors.contract import NO_SCORES, SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
 from detectors.scans import per_minute
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.tables import EXAMPLES
+
+Float64Array = npt.NDArray[np.float64]
 
 _HOUR: Final = 60
 _DAY: Final = 1440
@@ -38,7 +42,7 @@ class SlowScan(Detector):
                 unit="distinct ports or hosts",
                 meaning="Failed ports of a target, or failed targets on a port, within an hour from which on an own "
                 "source scans own hosts; twice as many where it tries outside ones.",
-                reason="Own hosts seldom fail: in ordinary traffic they met up to 5 an hour, nearly all of them outside.",
+                reason="Own hosts seldom fail: in ordinary traffic they met up to 5 an hour, nearly all outside.",
                 minimum=3,
             ),
             Parameter(
@@ -113,7 +117,7 @@ class SlowScan(Detector):
             "An authorised inventory that takes its time.",
             "A client that goes on asking the members of a dead cluster.",
         ),
-        response="Find out who runs the source. Who scans slowly does not want to be seen: from inside, take the source "
+        response="Find out who runs the source. Who scans slowly wants not to be seen: from inside, take the source "
         "for compromised until it is explained.",
     )
     needs: ClassVar = (Need("pair", _HOUR), Need("service", _HOUR), Need("pair", _DAY), Need("service", _DAY))
@@ -121,9 +125,9 @@ class SlowScan(Detector):
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score pairs and services over both windows, and keep the most telling row of each source and target."""
         parts = [part for panes in _WINDOWS for part in self._of_window(view, parameters, panes) if len(part)]
-        rows = pl.concat([_COLUMNS.to_frame(), *(part.select(_COLUMNS.names()) for part in parts)])
-        if rows.is_empty():
+        if not parts:
             return NO_SCORES
+        rows = pl.concat([_COLUMNS.to_frame(), *(part.select(_COLUMNS.names()) for part in parts)])
         excess = pl.col("value") / pl.col("threshold")
         return rows.sort(
             excess, "value", "window_panes", "port", descending=[True, True, False, False], nulls_last=True
@@ -162,54 +166,80 @@ class SlowScan(Detector):
         services = view.table(service, "failed_targets", min(map(parameters.least, (inside, hosts))))
         since = view.pane + PANE_SECONDS - goes_on
         width = pl.lit(panes, pl.Int64).alias("window_panes")
-        known = _limits(pairs, parameters, inside, ports, own="target_internal")
-        fast = pl.col("densest") >= pl.col("fast_ports")
-        quick = known.filter(fast).filter(pl.len().over("source_key") >= pl.col("block_targets"))
-        slow = (
-            known.filter(~fast & (pl.col("failed_ports") >= pl.col("threshold")) & (pl.col("last_seen") >= since))
-            .with_columns(
-                _NO_BASELINE, width, value=pl.col("failed_ports").cast(pl.Float64), port=pl.lit(None, pl.UInt16)
-            )
-            .with_columns(example_targets=pl.concat_list("target_key"))
-        )
-        several = pl.len().over("source_key") >= pl.col("block_targets")
-        known = _limits(services, parameters, inside, hosts, own="own")
-        swept = known.join(quick, on="source_key", how="anti").filter(
-            (pl.col("densest") < pl.min_horizontal("fast_targets", "limit"))
-            & (pl.col("failed_targets") >= pl.col("threshold"))
-            & (pl.col("last_seen") >= since)
-        )
-        return [
-            slow.filter(~several),
-            _blocks(slow.filter(several)).with_columns(width),
-            swept.with_columns(
+        found = []
+        pairs_of = _Limits(pairs, parameters, inside, ports, own="target_internal")
+        slow = pairs_of.reaching("failed_ports", since, pairs_of.column("fast_ports"))
+        if len(slow):
+            limit = parameters.column("block_targets", slow["source_key"])
+            slow = slow.with_columns(
+                limit,
                 _NO_BASELINE,
                 width,
-                value=pl.col("failed_targets").cast(pl.Float64),
-                target_key=pl.lit(None, pl.UInt64),
-                example_ports=pl.concat_list("port").list.eval(pl.element().filter(pl.element() > 0)),
-                protocols=pl.concat_list("protocol"),
-            ),
-        ]
+                value=pl.col("failed_ports").cast(pl.Float64),
+                port=pl.lit(None, pl.UInt16),
+                example_targets=pl.concat_list("target_key"),
+            )
+            several = pl.len().over("source_key") >= pl.col("block_targets")
+            found += [slow.filter(~several), _blocks(slow.filter(several)).with_columns(width)]
+        services_of = _Limits(services, parameters, inside, hosts, own="own")
+        fast = np.minimum(services_of.column("fast_targets"), services_of.limits("inside_hour", "fast_targets"))
+        swept = services_of.reaching("failed_targets", since, fast)
+        if len(swept):
+            found.append(
+                swept.join(_quick(pairs, parameters), on="source_key", how="anti").with_columns(
+                    _NO_BASELINE,
+                    width,
+                    value=pl.col("failed_targets").cast(pl.Float64),
+                    target_key=pl.lit(None, pl.UInt64),
+                    example_ports=pl.concat_list("port").list.eval(pl.element().filter(pl.element() > 0)),
+                    protocols=pl.concat_list("protocol"),
+                )
+            )
+        return found
 
 
-def _limits(rows: pl.DataFrame, parameters: Parameters, inside: str, outside: str, *, own: str) -> pl.DataFrame:
-    """Add the threshold of each row, the limit that is never fast, and the parameters that rows are held against."""
-    keys = rows["source_key"]
-    among = parameters.column(inside, keys).alias("among")
-    hour = parameters.column("inside_hour", keys).alias("hour")
-    factor = pl.when(own).then(1).otherwise(_OUTBOUND_FACTOR)
-    limited = rows.with_columns(
-        among,
-        hour,
-        parameters.column(outside, keys).alias("strange"),
-        *(parameters.column(name, keys) for name in ("fast_ports", "fast_targets", "block_targets")),
-    )
-    own_source = pl.col("source_internal")
-    return limited.with_columns(
-        pl.when(own_source).then(pl.col("among") * factor).otherwise("strange").alias("threshold"),
-        pl.when(own_source).then(pl.col("hour") * factor).otherwise("fast_targets").alias("limit"),
-    )
+class _Limits:
+    """What rows of a window are held against. Arrays, as most rows are those of fast scans, and are left out.
+
+    Parameters
+    ----------
+    rows, parameters
+        The rows, and the parameters of their sources.
+    inside, outside
+        Names of the parameters that limit own sources and outside ones.
+    own
+        Column that says whether an own source tried own hosts.
+    """
+
+    def __init__(self, rows: pl.DataFrame, parameters: Parameters, inside: str, outside: str, *, own: str) -> None:
+        self._rows, self._parameters = rows, parameters
+        self._own = own
+        self.threshold = self.limits(inside, outside)
+
+    def column(self, name: str) -> Float64Array:
+        """Return a parameter of each row's source, shape (rows,)."""
+        return self._parameters.column(name, self._rows["source_key"]).to_numpy()
+
+    def limits(self, inside: str, outside: str) -> Float64Array:
+        """Return the limit of each row: that of own sources, more of it among outside hosts, or that of others."""
+        among = np.where(self._rows[self._own].to_numpy(), 1, _OUTBOUND_FACTOR) * self.column(inside)
+        return np.where(self._rows["source_internal"].to_numpy(), among, self.column(outside))
+
+    def reaching(self, column: str, since: int, fast: Float64Array) -> pl.DataFrame:
+        """Return the rows where a column reaches its threshold slowly, and that go on, with their `threshold`."""
+        rows = self._rows
+        kept = (rows[column].to_numpy() >= self.threshold) & (rows["densest"].to_numpy() < fast)
+        kept &= rows["last_seen"].to_numpy() >= since
+        if not kept.any():
+            return rows.clear()
+        return rows.with_columns(pl.Series("threshold", self.threshold)).filter(pl.Series(kept))
+
+
+def _quick(pairs: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
+    """Return the pairs of sources that scanned a block of hosts fast."""
+    limits = (parameters.column(name, pairs["source_key"]) for name in ("fast_ports", "block_targets"))
+    fast = pairs.with_columns(limits).filter(pl.col("densest") >= pl.col("fast_ports"))
+    return fast.filter(pl.len().over("source_key") >= pl.col("block_targets"))
 
 
 def _blocks(pairs: pl.DataFrame) -> pl.DataFrame:

@@ -72,6 +72,11 @@ class Pane:
         return np.flatnonzero((answers == 0) & (requests > 0) & ((rejected > 0) | ~lasting))
 
     @cached_property
+    def missed(self) -> Int64Array:
+        """Those of them whose source is an own host."""
+        return self.failed[self.contacts["source_internal"].to_numpy()[self.failed]]
+
+    @cached_property
     def contact(self) -> UInt64Array:
         """Hash of each contact, ascending, shape (contacts,)."""
         return self.contacts["contact"].to_numpy()

@@ -66,7 +66,8 @@ def pair(contacts: pl.DataFrame) -> pl.DataFrame:
 def service(contacts: pl.DataFrame) -> pl.DataFrame:
     """One row per source, port and protocol: `failed_targets`, `answered_targets` and `targets` (distinct), examples.
 
-    `own` says that all that failed were own hosts, and `densest` how many of them failed within five minutes.
+    `own` says that all that failed were own hosts, `densest` how many of them failed within five minutes, and
+    `own_misses` how many there are where the source is an own host, else 0.
     """
     failed = pl.col("target_key").filter("failed")
     return (
@@ -77,6 +78,7 @@ def service(contacts: pl.DataFrame) -> pl.DataFrame:
             pl.col("target_internal").filter("failed").max(),
             own=pl.col("target_internal").filter("failed").min(),
             failed_targets=failed.n_unique().cast(pl.Int64),
+            own_misses=failed.filter(pl.col("source_internal").filter("failed")).n_unique().cast(pl.Int64),
             answered_targets=pl.col("target_key").filter(pl.col("answers") > 0).n_unique().cast(pl.Int64),
             targets=pl.col("target_key").n_unique().cast(pl.Int64),
             rejected=pl.col("rejected").sum(),

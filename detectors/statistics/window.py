@@ -14,6 +14,7 @@ from detectors.statistics.pane import Pane
 from detectors.statistics.volumes import VOLUMES
 
 _Keys = Callable[[Pane], UInt64Array]
+_Rows = Callable[[Pane], Int64Array]
 _Narrow = Callable[["Window", float], tuple[_Keys, UInt64Array]]
 
 
@@ -100,7 +101,7 @@ class Window:
 
         A contact that failed in the last pane and before it may count twice.
         """
-        if self._earlier is None or len(self.panes) < 2:  # noqa: PLR2004
+        if self._earlier is None or len(self.panes) < 2:
             counted = _failed(self.panes, keys)
             return counted.keys[counted.counts >= least]
         if keys not in self._earlier:
@@ -180,11 +181,25 @@ def _source(pane: Pane) -> UInt64Array:
     return pane.source
 
 
-def _failed(panes: Sequence[Pane], keys: _Keys) -> Counts:
-    """Count the distinct contacts under each key that failed in some pane."""
-    distinct = Groups(np.concatenate([_NONE, *(pane.contact[pane.failed] for pane in panes)])).some
-    groups = Groups(np.concatenate([_NONE, *(keys(pane)[pane.failed] for pane in panes)])[distinct])
+def _all_failed(pane: Pane) -> Int64Array:
+    return pane.failed
+
+
+def _failed(panes: Sequence[Pane], keys: _Keys, rows: _Rows = _all_failed) -> Counts:
+    """Count the distinct contacts under each key that failed in some pane, among some rows of each pane."""
+    distinct = Groups(np.concatenate([_NONE, *(pane.contact[rows(pane)] for pane in panes)])).some
+    groups = Groups(np.concatenate([_NONE, *(keys(pane)[rows(pane)] for pane in panes)])[distinct])
     return Counts(groups.keys, groups.sizes)
+
+
+def _missing(keys: _Keys) -> _Narrow:
+    """Keep keys under which own hosts had enough distinct contacts that failed in some pane."""
+
+    def narrow(window: Window, least: float) -> tuple[_Keys, UInt64Array]:
+        counted = _failed(window.panes, keys, lambda pane: pane.missed)
+        return keys, counted.keys[counted.counts >= least]
+
+    return narrow
 
 
 def _failing(keys: _Keys) -> _Narrow:
@@ -211,6 +226,7 @@ NARROWED: Final[Mapping[tuple[str, str], _Narrow]] = {
     ("pair", "failed_ports"): _failing(_pair),
     ("pair", "rejected"): _refusing(_pair),
     ("service", "failed_targets"): _failing(_service),
+    ("service", "own_misses"): _missing(_service),
     ("scanner", "failed_contacts"): _failing(_source),
     ("scanned", "failed_ports"): _failing(_target),
     ("target", "rejected"): _refusing(_target),
