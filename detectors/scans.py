@@ -62,7 +62,7 @@ class VerticalScan(Detector):
         "take the source for compromised until it is explained.",
         version=2,
     )
-    needs: ClassVar = (Need("pair", 5), Need("scanned", 5))
+    needs: ClassVar[tuple[Need, ...]] = (Need("pair", 5), Need("scanned", 5))
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score pairs by failed ports, and targets by those that many sources failed on."""
@@ -133,7 +133,8 @@ def per_minute(hit: Mapping[str, Any]) -> float:
     >>> per_minute({"attempts": 30, "first_seen": 0, "last_seen": 120})
     15.0
     """
-    return round(hit["attempts"] / max((hit["last_seen"] - hit["first_seen"]) / 60, 1), 2)
+    minutes: float = max((hit["last_seen"] - hit["first_seen"]) / 60, 1)
+    return round(float(hit["attempts"]) / minutes, 2)
 
 
 _NO_BASELINE = pl.lit(None, pl.Float64).alias("baseline")

@@ -74,7 +74,8 @@ class Pane:
     @cached_property
     def missed(self) -> Int64Array:
         """Those of them whose source is an own host."""
-        return self.failed[self.contacts["source_internal"].to_numpy()[self.failed]]
+        missed: Int64Array = self.failed[self.contacts["source_internal"].to_numpy()[self.failed]]
+        return missed
 
     @cached_property
     def contact(self) -> UInt64Array:

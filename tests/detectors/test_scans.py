@@ -167,7 +167,9 @@ def test_many_sources_that_scan_a_host_together_are_one_finding_about_the_target
     scan = max(found("vertical_scan", together(40, 5)), key=lambda scan: scan.value)
     assert (scan.source, scan.target, scan.entity, scan.value) == (None, INSIDE, INSIDE, 200)
     assert (scan.threshold, scan.direction, scan.evidence["sources"]) == (60, "inbound", 40)
-    assert len(scan.evidence["example_sources"]) == 10
+    examples = scan.evidence["example_sources"]
+    assert isinstance(examples, list)
+    assert len(examples) == 10
     assert {scan.source for scan in found("vertical_scan", together(40, 5))} == {None}
 
 
