@@ -141,7 +141,7 @@ class HorizontalScan(Detector):
 
     def _sweeps(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score every source and port, by distinct targets and by a sequential test."""
-        misses = min(parameters.least("net_misses"), parameters.least("net_misses_outbound"))
+        misses = min(map(parameters.least, ("targets", "net_misses", "net_misses_outbound")))
         tables = (
             view.table(self.needs[0], "own_misses", misses),
             view.table(self.needs[0], "failed_targets", parameters.least("targets")).filter(~pl.col("source_internal")),

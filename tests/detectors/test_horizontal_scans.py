@@ -28,6 +28,11 @@ def test_four_net_misses_of_an_own_host_are_a_scan_and_three_are_not(said: dict[
     assert found("horizontal_scan", [attempt(OWN, each, 445, **said) for each in TARGETS[:3]]) == []
 
 
+def test_the_number_of_targets_counts_for_own_hosts_too() -> None:
+    (scan,) = found("horizontal_scan", [attempt(OWN, each, 445) for each in TARGETS[:2]], targets=2)
+    assert (scan.value, scan.threshold) == (2, 2)
+
+
 def test_net_misses_are_found_over_ipv6() -> None:
     (scan,) = found("horizontal_scan", over_ipv6([attempt(OWN, each, 445) for each in TARGETS[:4]]))
     assert scan.source == "fd00::a00:6"
