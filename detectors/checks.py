@@ -117,9 +117,10 @@ def check_columns_of_scores(detector: Detector) -> None:
             _require(name in scores.columns, f"scores have no column {name}")
             _require(scores[name].dtype == dtype, f"column {name} of scores is {scores[name].dtype}, not {dtype}")
         hits = _hits(scores)
-        certain = (f"{detector.card.entity}_key", "source_internal", "target_internal", "first_seen", "last_seen")
-        for name in certain:
+        for name in ("source_internal", "target_internal", "first_seen", "last_seen"):
             _require(not hits[name].has_nulls(), f"column {name} of scores is null in a hit")
+        named = hits.select(pl.coalesce("source_key", "target_key")).to_series()
+        _require(not named.has_nulls(), "a hit names neither a source nor a target")
         _require(not hits["value"].is_nan().any(), "a value is not a number")
 
 
@@ -257,7 +258,8 @@ class Snapshot:
         return baselines.baseline(self.pane, column, keys, panes)
 
     def _panes(self, begin: int, end: int) -> list[Pane]:
-        return [self._pane(each) for each in range(begin, end, PANE_SECONDS)]
+        seen = {*self._contacts["pane"], *self._volumes["pane"]}
+        return [self._pane(each) for each in range(begin, end, PANE_SECONDS) if each in seen]
 
     def _pane(self, begin: int) -> Pane:
         own = pl.col("pane") == begin

@@ -25,7 +25,8 @@ SCORES: Final = pl.Schema(
 """What every detector says of each entity it looked at; columns of its own may follow.
 
 `source_key` acts and `target_key` is acted on; null where there are many or none. The entity is the end that
-the card names.
+the card names, or the other one where that is null. Of windows of several widths, a column `window_panes` says which
+one a row rests on.
 """
 
 NO_SCORES: Final = SCORES.to_frame()

@@ -14,7 +14,7 @@ START: Final = 1_700_000_040
 """Begin of the first pane of the example traffic, epoch seconds."""
 
 LAST_PANE: Final = START + 15 * PANE_SECONDS
-"""Begin of its last pane, in which everything happens: late enough for hosts to have a past."""
+"""Begin of its last pane, in which nearly everything happens: late enough for hosts to have a past."""
 
 _ROW: Final[Mapping[str, Any]] = {
     "source": "10.0.0.1",
@@ -75,7 +75,7 @@ def records(rows: Sequence[Mapping[str, Any]], *, scope: str = "vpc-1") -> Table
 
 @cache
 def traffic(*, ipv6: bool = False, quiet_hosts: int = 0) -> Table:
-    """Make example traffic: sixteen minutes of ordinary use, and one episode for each detector in the last one.
+    """Make example traffic: sixteen minutes of ordinary use, and one episode for each detector, most in the last one.
 
     Parameters
     ----------
@@ -110,9 +110,23 @@ def _quiet(hosts: int) -> list[Mapping[str, Any]]:
 def _scans() -> list[Mapping[str, Any]]:
     vertical: Mapping[str, Any] = {"source": "198.51.100.7", "destination": "10.0.0.9", "action": "REJECT"}
     horizontal: Mapping[str, Any] = {"source": "10.0.0.6", "destination_port": 445}
+    block: Mapping[str, Any] = {"source": "198.51.100.8", "action": "REJECT"}
+    slow: Mapping[str, Any] = {"source": "10.0.0.7", "destination": "10.0.0.20", "action": "REJECT"}
     return [
         *({**vertical, "destination_port": port, "end": LAST_PANE + port % 50} for port in range(1, 501)),
         *({**horizontal, "destination": f"10.2.{n // 250}.{n % 250}", "end": LAST_PANE + n % 50} for n in range(300)),
+        *(
+            {**block, "destination": f"10.3.0.{host}", "destination_port": port, "end": LAST_PANE + port}
+            for host in range(1, 6)
+            for port in range(20, 40)
+        ),
+        *(
+            {"source": f"198.51.100.{100 + number}", "destination": "10.0.0.8", "destination_port": 3000 + port}
+            | {"action": "REJECT", "end": LAST_PANE + port}
+            for number in range(20)
+            for port in range(number * 2, number * 2 + 6)
+        ),
+        *({**slow, "destination_port": 7000 + n, "end": START + n * PANE_SECONDS + 30} for n in range(16)),
     ]
 
 

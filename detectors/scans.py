@@ -1,4 +1,4 @@
-"""Scans: one host that tries many ports of another, or one port of many."""
+"""Vertical scans: many ports of one host, tried by one source or by many together."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -9,12 +9,13 @@ from detectors.contract import NO_SCORES, Card, Description, Detector, Need, Par
 
 
 class VerticalScan(Detector):
-    """Distinct ports of one target on which a source failed, within five minutes."""
+    """Distinct ports of one target on which a source, or many sources together, failed within five minutes."""
 
     card: ClassVar = Card(
         kind="vertical_scan",
         title="Vertical scan",
-        sees="One host tries many ports of one other host, and fails on them: refused, reset or not answered.",
+        sees="One host tries many ports of one other host, and fails on them: refused, reset or not answered. Or many "
+        "hosts do so together, each on few ports: then the finding is about the target and names no source.",
         entity="source",
         severity="medium",
         severity_inside="high",
@@ -27,117 +28,126 @@ class VerticalScan(Detector):
                 reason="Zeek's scan policy reports 15 ports in 5 minutes (policy/misc/scan.zeek).",
                 minimum=2,
             ),
+            Parameter(
+                name="block_targets",
+                default=3,
+                unit="distinct hosts",
+                meaning="A source that scans so many targets at once is left out: that is one horizontal_scan.",
+                reason="The same limit as horizontal_scan.block_targets.",
+                minimum=2,
+            ),
+            Parameter(
+                name="distributed_ports",
+                default=60,
+                unit="distinct ports",
+                meaning="Failed ports of one target within five minutes from which on many sources scan together.",
+                reason="Three times the most that strangers tried at a public address in five minutes of a day (19).",
+                minimum=15,
+            ),
+            Parameter(
+                name="distributed_sources",
+                default=10,
+                unit="distinct hosts",
+                meaning="Sources from which on a scan is a distributed one. Those with 15 ports or more do not count.",
+                reason="Fewer sources try enough ports each to be found alone.",
+                minimum=2,
+            ),
         ),
-        mitre=("T1046",),
+        mitre=("T1046", "T1595.001"),
         false_positives=(
             "An authorised vulnerability scanner.",
             "A client that tries a range of ports of a server that is down.",
         ),
         response="Find out who runs the source. From outside, see whether any of the ports answered; from inside, "
         "take the source for compromised until it is explained.",
+        version=2,
     )
-    needs: ClassVar = (Need("pair", 5),)
+    needs: ClassVar[tuple[Need, ...]] = (Need("pair", 5), Need("scanned", 5))
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
-        """Score every pair by its failed ports."""
-        pairs = view.table(self.needs[0], "failed_ports", parameters.least("ports"))
-        if pairs.is_empty():
+        """Score pairs by failed ports, and targets by those that many sources failed on."""
+        parts = [self._alone(view, parameters), self._together(view, parameters)]
+        found = [part for part in parts if not part.is_empty()]
+        if not found:
             return NO_SCORES
-        return pairs.select(
-            "source_key",
-            "target_key",
-            pl.col("failed_ports").cast(pl.Float64).alias("value"),
-            parameters.column("ports", pairs["source_key"]).alias("threshold"),
-            pl.lit(None, pl.Float64).alias("baseline"),
-            "source_internal",
-            "target_internal",
-            "first_seen",
-            "last_seen",
-            "ports",
-            "rejected",
-            "example_ports",
-            "protocols",
-        )
+        return pl.concat([_COLUMNS.to_frame(), *(part.select(_COLUMNS.names()) for part in found)])
 
     def describe(self, hit: Mapping[str, Any], view: View) -> Description:
-        """Name both ends and the number of ports."""
-        del view
+        """Name both ends, or the target and the number of sources, and the number of ports."""
         protocols = hit["protocols"]
+        evidence = {
+            "failed_ports": int(hit["value"]),
+            "tried_ports": hit["ports"],
+            "rejected_records": hit["rejected"],
+            "attempts_per_minute": per_minute(hit),
+            "example_ports": hit["example_ports"],
+            "protocols": protocols,
+        }
+        if hit["source"] is None:
+            who = f"{hit['sources']} hosts together"
+            evidence |= {"sources": hit["sources"], "example_sources": sorted(view.addresses(hit["example_sources"]))}
+        else:
+            who = hit["source"]
         return Description(
-            summary=f"{hit['source']} tried {hit['value']:.0f} ports of {hit['target']} in vain within five minutes",
+            summary=f"{who} tried {hit['value']:.0f} ports of {hit['target']} in vain within five minutes",
             ports=tuple(hit["example_ports"]),
             protocol=protocols[0] if len(protocols) == 1 else None,
-            evidence={
-                "failed_ports": int(hit["value"]),
-                "tried_ports": hit["ports"],
-                "rejected_records": hit["rejected"],
-                "example_ports": hit["example_ports"],
-                "protocols": protocols,
-            },
+            evidence=evidence,
+        )
+
+    def _alone(self, view: View, parameters: Parameters) -> pl.DataFrame:
+        """Score pairs, but for those of sources that scan a whole block of hosts."""
+        pairs = view.table(self.needs[0], "failed_ports", parameters.least("ports"))
+        if pairs.is_empty():
+            return pairs
+        scored = pairs.with_columns(
+            parameters.column("ports", pairs["source_key"]).alias("threshold"),
+            parameters.column("block_targets", pairs["source_key"]),
+            pl.col("failed_ports").cast(pl.Float64).alias("value"),
+            sources=pl.lit(1, pl.Int64),
+            example_sources=pl.concat_list("source_key"),
+        ).filter(pl.col("value") >= pl.col("threshold"))
+        return scored.filter(pl.len().over("source_key") < pl.col("block_targets")).with_columns(_NO_BASELINE)
+
+    def _together(self, view: View, parameters: Parameters) -> pl.DataFrame:
+        """Score the targets of many sources."""
+        targets = view.table(self.needs[1], "failed_ports", parameters.least("distributed_ports"))
+        if targets.is_empty():
+            return targets
+        return (
+            targets.with_columns(
+                parameters.column("distributed_ports", targets["target_key"]).alias("threshold"),
+                parameters.column("distributed_sources", targets["target_key"]),
+                pl.col("failed_ports").cast(pl.Float64).alias("value"),
+                pl.col("failed_ports").alias("ports"),
+                source_key=pl.lit(None, pl.UInt64),
+            )
+            .filter(pl.col("sources") >= pl.col("distributed_sources"))
+            .with_columns(_NO_BASELINE)
         )
 
 
-class HorizontalScan(Detector):
-    """Distinct targets on whose same port a source failed, within five minutes."""
+def per_minute(hit: Mapping[str, Any]) -> float:
+    """Say how many attempts there were a minute, counting a minute at least.
 
-    card: ClassVar = Card(
-        kind="horizontal_scan",
-        title="Horizontal scan",
-        sees="One host tries the same port of many hosts, and fails on them: refused, reset or not answered.",
-        entity="source",
-        severity="medium",
-        severity_inside="high",
-        parameters=(
-            Parameter(
-                name="targets",
-                default=25,
-                unit="distinct hosts",
-                meaning="Failed targets on one port within five minutes from which on it is a scan.",
-                reason="Zeek's scan policy reports 25 hosts in 5 minutes (policy/misc/scan.zeek).",
-                minimum=2,
-            ),
-        ),
-        mitre=("T1046", "T1018"),
-        false_positives=(
-            "An authorised vulnerability scanner or inventory.",
-            "A client of a clustered service, all of whose members are down.",
-        ),
-        response="Find out who runs the source and what the port is for. From inside it is how worms and intruders "
-        "spread: isolate the source until it is explained.",
-    )
-    needs: ClassVar = (Need("service", 5),)
+    >>> per_minute({"attempts": 30, "first_seen": 0, "last_seen": 120})
+    15.0
+    """
+    minutes: float = max((hit["last_seen"] - hit["first_seen"]) / 60, 1)
+    return round(float(hit["attempts"]) / minutes, 2)
 
-    def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
-        """Score every source and port by its failed targets."""
-        services = view.table(self.needs[0], "failed_targets", parameters.least("targets"))
-        if services.is_empty():
-            return NO_SCORES
-        return services.select(
-            "source_key",
-            pl.lit(None, pl.UInt64).alias("target_key"),
-            pl.col("failed_targets").cast(pl.Float64).alias("value"),
-            parameters.column("targets", services["source_key"]).alias("threshold"),
-            pl.lit(None, pl.Float64).alias("baseline"),
-            "source_internal",
-            "target_internal",
-            "first_seen",
-            "last_seen",
-            "port",
-            "protocol",
-            "targets",
-            "example_targets",
-        )
 
-    def describe(self, hit: Mapping[str, Any], view: View) -> Description:
-        """Name the source, the port and the number of targets."""
-        port = f"port {hit['port']}" if hit["port"] else f"protocol {hit['protocol']}"
-        return Description(
-            summary=f"{hit['source']} tried {port} of {hit['value']:.0f} hosts in vain within five minutes",
-            ports=(hit["port"],) if hit["port"] else (),
-            protocol=hit["protocol"],
-            evidence={
-                "failed_targets": int(hit["value"]),
-                "tried_targets": hit["targets"],
-                "example_targets": sorted(view.addresses(hit["example_targets"])),
-            },
-        )
+_NO_BASELINE = pl.lit(None, pl.Float64).alias("baseline")
+
+_COLUMNS = pl.Schema(
+    {
+        **NO_SCORES.schema,
+        "ports": pl.Int64(),
+        "rejected": pl.Int64(),
+        "attempts": pl.Int64(),
+        "example_ports": pl.List(pl.UInt16()),
+        "protocols": pl.List(pl.UInt8()),
+        "sources": pl.Int64(),
+        "example_sources": pl.List(pl.UInt64()),
+    }
+)

@@ -45,12 +45,11 @@ def verdicts(
         return []
     known = {row["key"]: row for row in hosts(pl.concat([hits["source_key"], hits["target_key"]])).rows(named=True)}
     view.addresses(_examples(hits))
-    named = "source_key" if detector.card.entity == "source" else "target_key"
     # What went beyond the caps has no name any more, and is counted there.
     found = [
         _detection(detector, view, hit, known, provisional=provisional)
         for hit in hits.rows(named=True)
-        if hit[named] in known
+        if hit[f"{_entity(detector.card, hit)}_key"] in known
     ]
     return sorted(found, key=lambda each: (each.scope, each.source or "", each.target or "", each.ports, each.value))
 
@@ -92,6 +91,12 @@ def _examples(hits: pl.DataFrame) -> list[int]:
     ]
 
 
+def _entity(card: Card, hit: Mapping[str, Any]) -> str:
+    """Say which end a hit is about: the one that the card names, or the only one where the others are many."""
+    other = "target" if card.entity == "source" else "source"
+    return other if hit[f"{card.entity}_key"] is None else card.entity
+
+
 def _detection(
     detector: Detector,
     view: View,
@@ -102,14 +107,16 @@ def _detection(
 ) -> Detection:
     card = detector.card
     source, target = known.get(hit["source_key"]), known.get(hit["target_key"])
-    entity = source if card.entity == "source" else target
+    named = _entity(card, hit)
+    entity = source if named == "source" else target
     if entity is None:
-        raise ValueError(f"{card.kind} reported no {card.entity}")
+        raise ValueError(f"{card.kind} reported no {named}")
     other = target if entity is source else source
     reporter = entity if entity["interface_id"] or other is None else other
     acting, acted_on = _address(source), _address(target)
     description = detector.describe({**hit, "source": acting, "target": acted_on}, view)
     window_end = view.pane + PANE_SECONDS
+    panes = hit.get("window_panes", detector.needs[0].panes)
     return Detection(
         kind=card.kind,
         severity=severity(card, hit["value"], hit["threshold"], inside=hit["source_internal"]),
@@ -124,7 +131,7 @@ def _detection(
         account_id=reporter["account_id"],
         vpc_id=reporter["vpc_id"],
         interface_id=reporter["interface_id"],
-        window_start=window_end - PANE_SECONDS * detector.needs[0].panes,
+        window_start=window_end - PANE_SECONDS * panes,
         window_end=window_end,
         first_seen=hit["first_seen"],
         last_seen=hit["last_seen"],
@@ -138,7 +145,7 @@ def _detection(
         detector_version=card.version,
         pane=view.pane,
         counterpart_scope=other["scope"] if other is not None else "",
-        shard=(hit["source_key"] if card.entity == "source" else hit["target_key"]) >> SHARD_SHIFT,
+        shard=hit[f"{named}_key"] >> SHARD_SHIFT,
     )
 
 

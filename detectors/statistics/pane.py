@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combi
 from detectors.statistics.volumes import RECEIVER, SENDER, UNKNOWN
 
 BoolArray = npt.NDArray[np.bool_]
-
-_WITHOUT_PORTS: Final = (1, 58)
-"""ICMP and ICMPv6 (IANA protocol numbers)."""
 
 
 class Egress(NamedTuple):
@@ -75,6 +72,12 @@ class Pane:
         return np.flatnonzero((answers == 0) & (requests > 0) & ((rejected > 0) | ~lasting))
 
     @cached_property
+    def missed(self) -> Int64Array:
+        """Those of them whose source is an own host."""
+        missed: Int64Array = self.failed[self.contacts["source_internal"].to_numpy()[self.failed]]
+        return missed
+
+    @cached_property
     def contact(self) -> UInt64Array:
         """Hash of each contact, ascending, shape (contacts,)."""
         return self.contacts["contact"].to_numpy()
@@ -86,9 +89,13 @@ class Pane:
 
     @cached_property
     def service(self) -> UInt64Array:
-        """Hash of each contact's source, port and protocol, shape (contacts,)."""
-        names = ("source_key", "port", "protocol")
-        return combined(*(self.contacts[name].to_numpy() for name in names))
+        """Hash of each contact's source and port, shape (contacts,)."""
+        return combined(self.contacts["source_key"].to_numpy(), self.contacts["port"].to_numpy())
+
+    @cached_property
+    def source(self) -> UInt64Array:
+        """Key of each contact's source, shape (contacts,)."""
+        return self.contacts["source_key"].to_numpy()
 
     @cached_property
     def target(self) -> UInt64Array:
@@ -230,7 +237,7 @@ def _returned(contacts: pl.DataFrame, returned: UInt64Array, counts: Int64Array)
 def _answered(contacts: pl.DataFrame) -> pl.DataFrame:
     """Count what came back as answers where records do not tell them from requests, for want of ports."""
     protocol = contacts["protocol"].to_numpy()
-    portless = np.flatnonzero((protocol == _WITHOUT_PORTS[0]) | (protocol == _WITHOUT_PORTS[1]))
+    portless = np.flatnonzero((protocol == tables.PORTLESS[0]) | (protocol == tables.PORTLESS[1]))
     if not len(portless):
         return contacts
     source, target, port = (contacts[name].to_numpy()[portless] for name in ("source_key", "target_key", "port"))

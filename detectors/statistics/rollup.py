@@ -7,19 +7,25 @@ import numpy as np
 import polars as pl
 
 from detectors.state import Change, below, prefixed
+from detectors.statistics import tables
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS
 from detectors.statistics.grouping import Groups, UInt64Array
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
 from detectors.statistics.volumes import VOLUMES
-from detectors.statistics.window import Window
+from detectors.statistics.window import Counts, Window
+
+_Keys = Callable[[Pane], UInt64Array]
 
 SHORT_PANES: Final = 15
 """Windows of up to so many panes are summed from the panes themselves."""
 
 TABLES: Final = frozenset({"pair", "service", "egress"})
 """The tables that long windows have: they count what failed, and what went out."""
+
+ANSWERED_PER_FAILED: Final = 4
+"""A source that on some port found so many more hosts that answered than that failed is busy there, not searching."""
 
 MARGIN_PANES: Final = 1
 """Panes before and behind a block in which an answer still makes an attempt of the block a success."""
@@ -57,6 +63,9 @@ class Rollup:
 
     def __init__(self, sums: Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]) -> None:
         self._tiers = {tier: (Panes(CONTACTS, sums["contacts"]), Panes(VOLUMES, sums["volumes"])) for tier in TIERS}
+        self._blocks: dict[tuple[int, int], Pane] = {}
+        self._windows: dict[int, Window] = {}
+        self._earlier: dict[Tier, tuple[list[Pane], dict[_Keys, Counts]]] = {}
 
     def add(self, begin: int, window: Window, volumes: Sequence[pl.DataFrame]) -> None:
         """Take up a block of five minutes whose panes, and the margin behind it, are closed.
@@ -70,18 +79,17 @@ class Rollup:
         volumes
             Volumes of the block's own panes.
         """
-        vain = Groups(np.concatenate([_NONE, *(pane.contact[pane.failed] for pane in window.panes)])).keys
-        contacts = window.contacts(_contact, vain)
-        failed = (pl.col("answers") == 0) & ((pl.col("rejected") > 0) | ~pl.col("lasting"))
+        contacts = _failures(window)
         own = (pl.col("last_seen") >= begin) & (pl.col("first_seen") < begin + BLOCK_SECONDS)
-        contacts = contacts.filter(failed & own)
+        contacts = contacts.filter(own)
         crossing = pl.concat([VOLUMES.to_frame(), *volumes]).filter(
             pl.col("sender_internal") != pl.col("receiver_internal")
         )
         for tier, (failures, sent) in self._tiers.items():
-            block = pl.lit(begin // tier.seconds * tier.seconds, pl.Int64).alias("pane")
-            failures.add(contacts.with_columns(block))
-            sent.add(crossing.with_columns(block))
+            block = begin // tier.seconds * tier.seconds
+            failures.add(contacts.with_columns(pane=pl.lit(block, pl.Int64)))
+            sent.add(crossing.with_columns(pane=pl.lit(block, pl.Int64)))
+            self._blocks.pop((tier.seconds, block), None)
 
     def window(self, pane: int, panes: int) -> Window:
         """Return a window of blocks that reaches back no more than `panes` panes from the end of one.
@@ -97,21 +105,42 @@ class Rollup:
         end = pane + PANE_SECONDS
         first = -(-(end - panes * PANE_SECONDS) // tier.seconds) * tier.seconds
         failures, sent = self._tiers[tier]
-        blocks = [each for each in range(first, end, tier.seconds) if each in failures or each in sent]
-        nothing = CONVERSATIONS.to_frame()
-        return Window(
-            [
-                Pane(each, Counted(failures.summed(each), sent.summed(each), nothing, nothing), tier.seconds)
-                for each in blocks
-            ],
-            max(panes * PANE_SECONDS // tier.seconds, 1),
-        )
+        blocks = [
+            self._block(tier, each) for each in range(first, end, tier.seconds) if each in failures or each in sent
+        ]
+        known = self._windows.get(panes)
+        if known is None or known.panes != blocks:
+            known = Window(blocks, max(panes * PANE_SECONDS // tier.seconds, 1), earlier=self._counts(tier, blocks))
+            self._windows[panes] = known
+        return known
+
+    def _block(self, tier: Tier, begin: int) -> Pane:
+        """Work out the statistics of a block once, until something is added to it."""
+        of = tier.seconds, begin
+        if of not in self._blocks:
+            failures, sent = self._tiers[tier]
+            nothing = CONVERSATIONS.to_frame()
+            self._blocks[of] = Pane(
+                begin, Counted(failures.summed(begin), sent.summed(begin), nothing, nothing), tier.seconds
+            )
+        return self._blocks[of]
+
+    def _counts(self, tier: Tier, blocks: Sequence[Pane]) -> "dict[_Keys, Counts]":
+        """Return what is remembered of all blocks but the last one, which alone is still added to."""
+        earlier = list(blocks[:-1])
+        known, counts = self._earlier.get(tier, ([], {}))
+        if known != earlier:
+            counts = {}
+            self._earlier[tier] = earlier, counts
+        return counts
 
     def drop_before(self, closed_until: int) -> None:
         """Forget the blocks that no window reaches any more."""
         for tier, stores in self._tiers.items():
             for store in stores:
                 store.drop_before(closed_until - tier.kept_panes * PANE_SECONDS - tier.seconds)
+        oldest = closed_until - max(tier.kept_panes * PANE_SECONDS + tier.seconds for tier in TIERS)
+        self._blocks = {of: block for of, block in self._blocks.items() if block.begin >= oldest}
 
     def changes(self, *, whole: bool) -> Iterator[Change]:
         """Yield what changed since the last call, or all there is."""
@@ -133,5 +162,13 @@ class Rollup:
 _NONE: Final = np.zeros(0, np.uint64)
 
 
-def _contact(pane: Pane) -> UInt64Array:
-    return pane.contact
+def _failures(window: Window) -> pl.DataFrame:
+    """Return the contacts that failed, but for those of sources that are busy on the port and mostly find answers."""
+    vain = Groups(np.concatenate([_NONE, *(pane.service[pane.failed] for pane in window.panes)])).keys
+    busy = ANSWERED_PER_FAILED * pl.col("failed").sum() < (pl.col("answers") > 0).sum()
+    tried = tables.contact(window.contacts(_service, vain))
+    return tried.filter(pl.col("failed") & ~busy.over("source_key", "port")).drop("failed")
+
+
+def _service(pane: Pane) -> UInt64Array:
+    return pane.service

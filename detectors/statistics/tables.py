@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import polars as pl
+
+from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.grouping import combined
 
 HOST: Final = pl.Schema({"key": pl.UInt64, "internal": pl.Boolean, "outbound_bytes": pl.Int64, "rejected": pl.Int64})
 """Columns of the table `host`."""
@@ -11,25 +15,46 @@ HOST: Final = pl.Schema({"key": pl.UInt64, "internal": pl.Boolean, "outbound_byt
 EXAMPLES: Final = 10
 """How many examples a row carries: the smallest ones, so that they do not depend on the order of arrival."""
 
+PORTLESS: Final = (1, 58)
+"""ICMP and ICMPv6 (IANA protocol numbers)."""
+
+FEW_PORTS: Final = 14
+"""On how many ports of a host one source may fail and still be one of many: one less than what Zeek calls a scan."""
+
+FAST_PANES: Final = 5
+"""Panes of the windows that fast scans are looked for in."""
+
+_APART: Final = 1 << 40
+
 
 def contact(contacts: pl.DataFrame) -> pl.DataFrame:
-    """One row per source, target, port and protocol, with `failed`: refused, or tried without an answer."""
+    """One row per source, target, port and protocol, with `failed`: refused, or tried without an answer.
+
+    What was answered over another protocol on the same port did not fail: where QUIC is blocked, TCP is tried.
+    """
+    answered = pl.col("answers").sum().over("source_key", "target_key", "port") > 0
     return contacts.with_columns(
-        failed=(pl.col("answers") == 0) & (pl.col("requests") > 0) & ((pl.col("rejected") > 0) | ~pl.col("lasting"))
+        failed=~answered & (pl.col("requests") > 0) & ((pl.col("rejected") > 0) | ~pl.col("lasting"))
     )
 
 
 def pair(contacts: pl.DataFrame) -> pl.DataFrame:
-    """One row per source and target: `failed_ports` (distinct), `ports`, `rejected`, and examples of ports."""
+    """One row per source and target: `failed_ports` and `ports` (distinct), counts, and examples of ports.
+
+    `densest` is how many of the ports failed within five minutes. Where there are no ports (ICMP), none failed.
+    """
+    known = contact(contacts).with_columns(pl.col("failed") & ~pl.col("protocol").is_in(PORTLESS))
     failed = pl.col("port").filter("failed")
     return (
-        contact(contacts)
+        _with_density(known, "source_key", "target_key")
         .group_by("source_key", "target_key")
         .agg(
             pl.col("source_internal", "target_internal").max(),
             failed_ports=failed.n_unique().cast(pl.Int64),
             ports=pl.col("port").n_unique().cast(pl.Int64),
             rejected=pl.col("rejected").sum(),
+            attempts=pl.col("requests").filter("failed").sum(),
+            densest=pl.col("density").max(),
             example_ports=failed.unique().bottom_k(EXAMPLES).sort(),
             protocols=pl.col("protocol").filter("failed").unique().sort(),
             first_seen=pl.col("first_seen").filter("failed").min(),
@@ -39,21 +64,90 @@ def pair(contacts: pl.DataFrame) -> pl.DataFrame:
 
 
 def service(contacts: pl.DataFrame) -> pl.DataFrame:
-    """One row per source, port and protocol: `failed_targets` and `targets` (distinct), and examples."""
+    """One row per source, port and protocol: `failed_targets`, `answered_targets` and `targets` (distinct), examples.
+
+    `own` says that all that failed were own hosts, `densest` how many of them failed within five minutes, and
+    `own_misses` how many there are where the source is an own host, else 0.
+    """
     failed = pl.col("target_key").filter("failed")
     return (
-        contact(contacts)
+        _with_density(contact(contacts), "source_key", "port", "protocol")
         .group_by("source_key", "port", "protocol")
         .agg(
             pl.col("source_internal").max(),
             pl.col("target_internal").filter("failed").max(),
+            own=pl.col("target_internal").filter("failed").min(),
             failed_targets=failed.n_unique().cast(pl.Int64),
+            own_misses=failed.filter(pl.col("source_internal").filter("failed")).n_unique().cast(pl.Int64),
+            answered_targets=pl.col("target_key").filter(pl.col("answers") > 0).n_unique().cast(pl.Int64),
             targets=pl.col("target_key").n_unique().cast(pl.Int64),
+            rejected=pl.col("rejected").sum(),
+            attempts=pl.col("requests").filter("failed").sum(),
+            densest=pl.col("density").max(),
             example_targets=failed.unique().bottom_k(EXAMPLES).sort(),
             first_seen=pl.col("first_seen").filter("failed").min(),
             last_seen=pl.col("last_seen").filter("failed").max(),
         )
     )
+
+
+def scanner(contacts: pl.DataFrame) -> pl.DataFrame:
+    """One row per source that failed: `failed_contacts`, `failed_targets` and `failed_ports` (distinct), examples."""
+    failed = contact(contacts).filter(pl.col("failed") & ~pl.col("protocol").is_in(PORTLESS))
+    return failed.group_by("source_key").agg(
+        pl.col("source_internal", "target_internal").max(),
+        failed_contacts=pl.len().cast(pl.Int64),
+        failed_targets=pl.col("target_key").n_unique().cast(pl.Int64),
+        failed_ports=pl.col("port").n_unique().cast(pl.Int64),
+        rejected=pl.col("rejected").sum(),
+        attempts=pl.col("requests").sum(),
+        example_ports=pl.col("port").unique().bottom_k(EXAMPLES).sort(),
+        example_targets=pl.col("target_key").unique().bottom_k(EXAMPLES).sort(),
+        protocols=pl.col("protocol").unique().sort(),
+        first_seen=pl.col("first_seen").min(),
+        last_seen=pl.col("last_seen").max(),
+    )
+
+
+def scanned(contacts: pl.DataFrame) -> pl.DataFrame:
+    """One row per target: `failed_ports` and `sources` (distinct) of those who failed on few of its ports, examples.
+
+    Who failed on more than `FEW_PORTS` scans by itself.
+    """
+    failed = contact(contacts).filter(pl.col("failed") & ~pl.col("protocol").is_in(PORTLESS))
+    few = pl.col("port").n_unique().over("source_key", "target_key") <= FEW_PORTS
+    return (
+        failed.filter(few)
+        .group_by("target_key")
+        .agg(
+            pl.col("source_internal").min(),
+            pl.col("target_internal").max(),
+            failed_ports=pl.col("port").n_unique().cast(pl.Int64),
+            sources=pl.col("source_key").n_unique().cast(pl.Int64),
+            rejected=pl.col("rejected").sum(),
+            attempts=pl.col("requests").sum(),
+            example_ports=pl.col("port").unique().bottom_k(EXAMPLES).sort(),
+            example_sources=pl.col("source_key").unique().bottom_k(EXAMPLES).sort(),
+            protocols=pl.col("protocol").unique().sort(),
+            first_seen=pl.col("first_seen").min(),
+            last_seen=pl.col("last_seen").max(),
+        )
+    )
+
+
+def _with_density(contacts: pl.DataFrame, *keys: str) -> pl.DataFrame:
+    """Add `density`: of each failed contact, how many of its key failed in its pane and the four before it."""
+    failed = contacts["failed"].to_numpy()
+    rows = np.flatnonzero(failed)
+    minutes = contacts["last_seen"].to_numpy()[rows] // PANE_SECONDS
+    hashes = combined(*(contacts[name].to_numpy()[rows] for name in keys))
+    order = np.lexsort((minutes, hashes))
+    changes = np.diff(hashes[order], prepend=hashes[order[:1]]) != 0
+    # Keys lie so far apart that no window of one reaches into another.
+    places = np.cumsum(changes) * _APART + minutes[order]
+    density = np.zeros(len(failed), np.int64)
+    density[rows[order]] = np.arange(1, len(rows) + 1) - np.searchsorted(places, places - FAST_PANES + 1)
+    return contacts.with_columns(pl.Series("density", density))
 
 
 def egress(sums: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:

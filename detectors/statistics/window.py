@@ -2,19 +2,35 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from detectors.statistics import contacts, tables, volumes
 from detectors.statistics.contacts import CONTACTS
-from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
+from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
 from detectors.statistics.pane import Pane
 from detectors.statistics.volumes import VOLUMES
 
 _Keys = Callable[[Pane], UInt64Array]
+_Rows = Callable[[Pane], Int64Array]
 _Narrow = Callable[["Window", float], tuple[_Keys, UInt64Array]]
+
+
+class Counts(NamedTuple):
+    """How many distinct contacts failed under each key.
+
+    Attributes
+    ----------
+    keys
+        Ascending, shape (n,).
+    counts
+        Shape (n,).
+    """
+
+    keys: UInt64Array
+    counts: Int64Array
 
 
 class Window:
@@ -28,20 +44,33 @@ class Window:
         How many panes the window is wide.
     following
         Returns the panes behind it in which records end whose bytes were spread back into it.
+    earlier
+        What is remembered of all panes but the last one, where windows of the same ones come again; it is added to.
     """
 
-    def __init__(self, panes: Sequence[Pane], width: int, following: Callable[[], Sequence[Pane]] = tuple) -> None:
+    def __init__(
+        self,
+        panes: Sequence[Pane],
+        width: int,
+        following: Callable[[], Sequence[Pane]] = tuple,
+        earlier: "dict[_Keys, Counts] | None" = None,
+    ) -> None:
         self.panes = panes
         self._width = width
         self._following = following
+        self._earlier = earlier
+        self._known: dict[tuple[str, str | None, float], pl.DataFrame] = {}
 
     def table(self, name: str, column: str | None = None, least: float = 0) -> pl.DataFrame:
         """Return one of `TABLES`: the rows where a column reaches a number, or all rows.
 
         For the columns in `NARROWED`, what plainly cannot reach the number is left out before anything is summed.
         """
-        rows = TABLES[name](self, column, least)
-        return rows if column is None or rows.is_empty() else rows.filter(pl.col(column) >= least)
+        asked = name, column, least
+        if asked not in self._known:
+            rows = TABLES[name](self, column, least)
+            self._known[asked] = rows if column is None or rows.is_empty() else rows.filter(pl.col(column) >= least)
+        return self._known[asked]
 
     def contacts(self, keys: _Keys | None = None, wanted: UInt64Array | None = None) -> pl.DataFrame:
         """Return contacts, summed over the panes: those whose key is wanted, or all.
@@ -66,6 +95,22 @@ class Window:
     @cached_property
     def _all(self) -> pl.DataFrame:
         return self.contacts()
+
+    def failing(self, keys: _Keys, least: float) -> UInt64Array:
+        """Return the keys, ascending, under which at least so many distinct contacts failed in some pane.
+
+        A contact that failed in the last pane and before it may count twice.
+        """
+        if self._earlier is None or len(self.panes) < 2:
+            counted = _failed(self.panes, keys)
+            return counted.keys[counted.counts >= least]
+        if keys not in self._earlier:
+            self._earlier[keys] = _failed(self.panes[:-1], keys)
+        before, last = self._earlier[keys], _failed(self.panes[-1:], keys)
+        rows, found = rows_of(before.keys, last.keys)
+        together = last.counts + np.where(found, before.counts[rows] if len(before.keys) else 0, 0)
+        enough = [before.keys[before.counts >= least], last.keys[together >= least]]
+        return Groups(np.concatenate(enough)).keys
 
     def narrowed(self, name: str, column: str | None, least: float) -> pl.DataFrame:
         """Return the contacts that a table needs for the rows where a column reaches a number."""
@@ -132,13 +177,36 @@ def _target(pane: Pane) -> UInt64Array:
     return pane.target
 
 
+def _source(pane: Pane) -> UInt64Array:
+    return pane.source
+
+
+def _all_failed(pane: Pane) -> Int64Array:
+    return pane.failed
+
+
+def _failed(panes: Sequence[Pane], keys: _Keys, rows: _Rows = _all_failed) -> Counts:
+    """Count the distinct contacts under each key that failed in some pane, among some rows of each pane."""
+    distinct = Groups(np.concatenate([_NONE, *(pane.contact[rows(pane)] for pane in panes)])).some
+    groups = Groups(np.concatenate([_NONE, *(keys(pane)[rows(pane)] for pane in panes)])[distinct])
+    return Counts(groups.keys, groups.sizes)
+
+
+def _missing(keys: _Keys) -> _Narrow:
+    """Keep keys under which own hosts had enough distinct contacts that failed in some pane."""
+
+    def narrow(window: Window, least: float) -> tuple[_Keys, UInt64Array]:
+        counted = _failed(window.panes, keys, lambda pane: pane.missed)
+        return keys, counted.keys[counted.counts >= least]
+
+    return narrow
+
+
 def _failing(keys: _Keys) -> _Narrow:
     """Keep keys under which enough distinct contacts failed in some pane; in the window it may be fewer."""
 
     def narrow(window: Window, least: float) -> tuple[_Keys, UInt64Array]:
-        distinct = Groups(np.concatenate([_NONE, *(pane.contact[pane.failed] for pane in window.panes)])).some
-        groups = Groups(np.concatenate([_NONE, *(keys(pane)[pane.failed] for pane in window.panes)])[distinct])
-        return keys, groups.keys[groups.sizes >= least]
+        return keys, window.failing(keys, least)
 
     return narrow
 
@@ -158,6 +226,9 @@ NARROWED: Final[Mapping[tuple[str, str], _Narrow]] = {
     ("pair", "failed_ports"): _failing(_pair),
     ("pair", "rejected"): _refusing(_pair),
     ("service", "failed_targets"): _failing(_service),
+    ("service", "own_misses"): _missing(_service),
+    ("scanner", "failed_contacts"): _failing(_source),
+    ("scanned", "failed_ports"): _failing(_target),
     ("target", "rejected"): _refusing(_target),
 }
 """By table and column, what leaves out the contacts of rows that plainly cannot reach a number."""
@@ -199,7 +270,10 @@ def _traffic(window: Window, _column: str | None, _least: float) -> pl.DataFrame
 _Table = Callable[[Window, str | None, float], pl.DataFrame]
 
 TABLES: Final[Mapping[str, _Table]] = {
-    **{make.__name__: _of_contacts(make) for make in (tables.contact, tables.pair, tables.service, tables.target)},
+    **{
+        make.__name__: _of_contacts(make)
+        for make in (tables.contact, tables.pair, tables.service, tables.scanner, tables.scanned, tables.target)
+    },
     "egress": _egress,
     "host": _host,
     "traffic": _traffic,

@@ -76,7 +76,8 @@ class WithoutColumn(VerticalScan):
 
 class WithoutEntity(VerticalScan):
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
-        return super().score(view, parameters).with_columns(source_key=pl.lit(None, pl.UInt64))
+        nobody = pl.lit(None, pl.UInt64)
+        return super().score(view, parameters).with_columns(source_key=nobody, target_key=nobody)
 
 
 class LoopsOverHosts(VerticalScan):
@@ -168,7 +169,7 @@ def test_a_sound_detector_passes(check: checks.Check) -> None:
         (Counts, checks.check_scoring_is_pure, "twice gives different scores"),
         (OfWrongType, checks.check_columns_of_scores, "value of scores is Int64, not Float64"),
         (WithoutColumn, checks.check_columns_of_scores, "no column baseline"),
-        (WithoutEntity, checks.check_columns_of_scores, "source_key of scores is null"),
+        (WithoutEntity, checks.check_columns_of_scores, "neither a source nor a target"),
         (LoopsOverHosts, checks.check_scoring_is_vectorised, "for 5,000 more"),
         (Mute, checks.check_reports_its_episode, "nothing in the example traffic is a vertical_scan"),
         (SpeaksOfNothing, checks.check_columns_of_scores, "null in a hit"),

@@ -31,6 +31,7 @@ PARAMETERS = {
     "vertical_scan": {"ports": 2},
     "horizontal_scan": {"targets": 2},
     "exfiltration_burst": {"floor_bytes": 50, "asymmetry": 0, "cold_factor": 1, "deviations": 0},
+    "slow_scan": {"inside_hour": 1, "inside_day": 2, "ports_hour": 1, "hosts_hour": 1},
     "rejected_spike": {"floor_records": 1, "deviations": 0, "scan_ports": 3},
 }
 
@@ -199,7 +200,7 @@ def test_statistics_do_not_depend_on_the_order_of_records(rows: list[Row], rando
 def test_the_records_of_this_test_make_every_detector_speak() -> None:
     rows = [attempt("198.51.100.1", "10.0.0.1", port, action="REJECT") for port in (22, 80)]
     rows += [attempt("10.0.0.2", f"10.0.0.{host}", 22) for host in (3, 4)]
-    rows.append(attempt("10.0.0.2", "203.0.113.2", 443, tcp_flags=3))
+    rows += [attempt("10.0.0.2", "203.0.113.2", 443, end=START + seconds, tcp_flags=3) for seconds in (0, 900)]
     kinds = {detection["kind"] for detection in at_once(records(rows)).detections}
     assert kinds == set(PARAMETERS)
 

@@ -142,6 +142,7 @@ def test_the_evidence_says_what_was_tried_and_refused() -> None:
         "failed_ports": 20,
         "tried_ports": 20,
         "rejected_records": 16,
+        "attempts_per_minute": 36.0,
         "example_ports": list(range(1000, 1010)),
         "protocols": [6],
     }
@@ -151,3 +152,49 @@ def test_the_evidence_says_what_was_tried_and_refused() -> None:
     assert isinstance(examples, list)
     assert len(examples) == 10
     assert set(examples) < set(TARGETS)
+
+
+def together(sources: int, each: int) -> list[Row]:
+    """Many sources, each on few ports of one host, together on as many ports as there are attempts."""
+    return [
+        attempt(f"198.51.100.{source}", INSIDE, 1000 + source * each + port, end=at(source % 5))
+        for source in range(sources)
+        for port in range(each)
+    ]
+
+
+def test_many_sources_that_scan_a_host_together_are_one_finding_about_the_target() -> None:
+    scan = max(found("vertical_scan", together(40, 5)), key=lambda scan: scan.value)
+    assert (scan.source, scan.target, scan.entity, scan.value) == (None, INSIDE, INSIDE, 200)
+    assert (scan.threshold, scan.direction, scan.evidence["sources"]) == (60, "inbound", 40)
+    examples = scan.evidence["example_sources"]
+    assert isinstance(examples, list)
+    assert len(examples) == 10
+    assert {scan.source for scan in found("vertical_scan", together(40, 5))} == {None}
+
+
+def test_the_noise_of_the_internet_is_no_distributed_scan() -> None:
+    ports = [22, 23, 80, 443, 445, 1433, 3306, 3389, 5060, 5555, 5900, 6379, 7547, 8080, 8443, 9200, 2323, 81]
+    rows = [attempt(f"198.51.100.{n}", INSIDE, ports[n % len(ports)], action="REJECT") for n in range(250)]
+    assert found("vertical_scan", rows) == []
+    assert found("vertical_scan", together(8, 9)) == []
+
+
+def test_scans_by_single_sources_are_no_distributed_one() -> None:
+    rows = [attempt(f"198.51.100.{n}", INSIDE, 1000 + 20 * n + port) for n in range(12) for port in range(20)]
+    assert {scan.source for scan in found("vertical_scan", rows)} == {f"198.51.100.{n}" for n in range(12)}
+
+
+def test_a_distributed_scan_over_ipv6_is_found() -> None:
+    rows = [{**row, "source": f"2001:db8::{row['source']}", "destination": "fd00::9"} for row in together(40, 5)]
+    assert {scan.entity for scan in found("vertical_scan", rows)} == {"fd00::9"}
+
+
+def test_a_host_that_asks_fewer_ports_of_its_dead_server_than_the_threshold_is_no_finding() -> None:
+    rows = [attempt("10.0.0.6", INSIDE, 1000 + port, end=at(pane)) for port in range(14) for pane in range(5)]
+    assert found("vertical_scan", rows) == []
+
+
+def test_pings_are_no_ports() -> None:
+    ping = attempt(OUTSIDE, INSIDE, 0, protocol=1, source_port=0, tcp_flags=None)
+    assert found("vertical_scan", [*ports(14), ping]) == []

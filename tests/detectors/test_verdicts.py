@@ -1,9 +1,15 @@
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
+from detectors.catalogue import FixedParameters
+from detectors.contract import Parameters, View
+from detectors.examples import records
 from detectors.scans import VerticalScan
+from detectors.span import Position, Span
 from detectors.verdicts import direction, score, severity
+from detectors.watch import END_OF_TIME, Watch
 from tests.detectors.records import INSIDE, OUTSIDE, at, attempt, found
 
 CARD = replace(VerticalScan.card, severity="low", severity_inside="high")
@@ -57,7 +63,7 @@ def test_a_detection_says_who_when_and_how_much() -> None:
     assert (detection.value, detection.threshold, detection.baseline, detection.score) == (20, 10, None, 75)
     assert (detection.window_start, detection.window_end, detection.pane) == (at(-2), at(3), at(2))
     assert (detection.first_seen, detection.last_seen) == (at(2, 1), at(2, 20))
-    assert (detection.provisional, detection.mitre, detection.detector_version) == (False, ("T1046",), 1)
+    assert (detection.provisional, detection.mitre, detection.detector_version) == (False, VerticalScan.card.mitre, 2)
 
 
 def test_the_interface_and_account_are_those_of_the_host_that_was_reported() -> None:
@@ -78,3 +84,20 @@ def test_detections_of_a_pane_are_ordered_by_their_ends() -> None:
     ends = [(detection.source, detection.target) for detection in found("vertical_scan", rows)]
     assert ends == sorted(ends)
     assert len(ends) == 6
+
+
+def test_where_sources_are_many_the_finding_is_about_the_target() -> None:
+    rows = [attempt(f"198.51.100.{n}", INSIDE, 1000 + 5 * n + port) for n in range(20) for port in range(5)]
+    (detection,) = found("vertical_scan", rows)
+    assert (detection.entity, detection.source, detection.target, detection.scope) == (INSIDE, None, INSIDE, "vpc-1")
+
+
+def test_a_row_may_say_how_wide_its_window_is() -> None:
+    class Wide(VerticalScan):
+        def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
+            return super().score(view, parameters).with_columns(window_panes=pl.lit(60, pl.Int64))
+
+    watch = Watch({"vertical_scan": Wide()}, {"vertical_scan": FixedParameters.of(VerticalScan.card, {})})
+    watch.apply(records(scan(20)), Span("test", Position(0), Position(1)))
+    (detection,) = watch.advance(END_OF_TIME).detections
+    assert (detection.window_start, detection.window_end) == (at(-57), at(3))

@@ -27,6 +27,6 @@ def process(lines: Iterable[str], settings: Settings | None = None) -> Outcome:
 
 
 def findings(count: int = 1) -> list[Finding]:
-    """Find scans of as many hosts: of each the states open and closed, one behind the other."""
-    attempts = [line for host in range(count) for line in scan(target=f"10.0.1.{host + 1}")]
+    """Find scans by as many hosts of as many: of each the states open and closed, one behind the other."""
+    attempts = [line for host in range(count) for line in scan(f"203.0.113.{host + 9}", f"10.0.1.{host + 1}")]
     return process([flow(end=NINE), *attempts]).findings

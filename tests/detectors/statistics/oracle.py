@@ -107,11 +107,12 @@ def window(contacts: Mapping[Key, Contact], panes: Collection[int] | None = None
 
 
 def failed(contacts: Mapping[Key, Contact]) -> set[Key]:
-    """Keys of contacts that were tried in vain."""
+    """Keys of contacts that were tried in vain, on ports that answered over no protocol."""
+    answered = {key[:3] for key, contact in contacts.items() if contact["answers"]}
     return {
         key
         for key, contact in contacts.items()
-        if not contact["answers"] and contact["requests"] and (contact["rejected"] or not contact["lasting"])
+        if key[:3] not in answered and contact["requests"] and (contact["rejected"] or not contact["lasting"])
     }
 
 

@@ -169,7 +169,8 @@ def test_hashes_are_the_same_where_what_they_name_is_the_same(rows: list[dict[st
     pane = windows.pane(records(rows).flows, at(0))
     for hashes, names in (
         (pane.pair, ("source_key", "target_key")),
-        (pane.service, ("source_key", "port", "protocol")),
+        (pane.service, ("source_key", "port")),
+        (pane.source, ("source_key",)),
     ):
         named = pane.contacts.select(names).rows()
         assert len(set(zip(hashes.tolist(), named, strict=True))) == len(set(named)) == len(np.unique(hashes))

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
@@ -8,7 +8,7 @@ from hypothesis import given
 from detectors.examples import records
 from detectors.statistics import tables
 from detectors.statistics.contacts import CONTACTS, KEYS, fold, merged
-from detectors.statistics.tables import EXAMPLES, HOST
+from detectors.statistics.tables import EXAMPLES, FEW_PORTS, HOST
 from tests.detectors import strategies
 from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt, exchange
 from tests.detectors.statistics import oracle
@@ -79,7 +79,9 @@ def test_examples_are_the_smallest_and_few() -> None:
 EMPTY = CONTACTS.to_frame()
 
 
-@pytest.mark.parametrize("make", [tables.contact, tables.pair, tables.service, tables.target])
+@pytest.mark.parametrize(
+    "make", [tables.contact, tables.pair, tables.service, tables.scanner, tables.scanned, tables.target]
+)
 def test_nothing_is_told_of_no_contacts(make: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
     one = make(merged(fold(records([attempt(OUTSIDE, INSIDE, 22)]).flows), by_pane=False))
     assert (make(EMPTY).schema, make(EMPTY).height) == (one.schema, 0)
@@ -141,11 +143,15 @@ def contacts_of(rows: list[dict[str, Any]]) -> tuple[pl.DataFrame, dict[oracle.K
     return window(flows, 0, 3).contacts(), oracle.window(oracle.answered(flows.to_dicts()))
 
 
+def with_ports(keys: set[tuple[int, ...]]) -> set[tuple[int, ...]]:
+    return {key for key in keys if key[3] not in {1, 58}}
+
+
 @strategies.quick
 @given(strategies.rows())
 def test_pairs_are_those_of_a_count_with_dictionaries(rows: list[dict[str, Any]]) -> None:
     contacts, expected = contacts_of(rows)
-    vain = oracle.failed(expected)
+    vain = with_ports(oracle.failed(expected))
     pairs = tables.pair(contacts)
     assert {key[:2] for key in expected} == set(pairs.select("source_key", "target_key").rows())
     for pair in pairs.rows(named=True):
@@ -172,7 +178,55 @@ def test_services_are_those_of_a_count_with_dictionaries(rows: list[dict[str, An
         mine = {key for key in expected if (key[0], *key[2:]) == name}
         assert service["failed_targets"] == len({key[1] for key in mine & vain})
         assert service["targets"] == len({key[1] for key in mine})
+        assert service["answered_targets"] == len({key[1] for key in mine if expected[key]["answers"]})
+        assert service["own_misses"] in {0, service["failed_targets"]}
         assert service["example_targets"] == sorted({key[1] for key in mine & vain})[:EXAMPLES]
+
+
+@strategies.quick
+@given(strategies.rows())
+def test_scanners_are_those_of_a_count_with_dictionaries(rows: list[dict[str, Any]]) -> None:
+    contacts, expected = contacts_of(rows)
+    vain = with_ports(oracle.failed(expected))
+    scanners = tables.scanner(contacts)
+    assert {key[0] for key in vain} == set(scanners["source_key"])
+    for scanner in scanners.rows(named=True):
+        mine = {key for key in vain if key[0] == scanner["source_key"]}
+        assert scanner["failed_contacts"] == len(mine)
+        assert scanner["failed_targets"] == len({key[1] for key in mine})
+        assert scanner["failed_ports"] == len({key[2] for key in mine})
+        assert scanner["attempts"] == sum(expected[key]["requests"] for key in mine)
+
+
+@strategies.quick
+@given(strategies.rows())
+def test_scanned_hosts_are_those_of_a_count_with_dictionaries(rows: list[dict[str, Any]]) -> None:
+    contacts, expected = contacts_of(rows)
+    vain = with_ports(oracle.failed(expected))
+    found = tables.scanned(contacts)
+    assert {key[1] for key in vain} == set(found["target_key"])
+    for host in found.rows(named=True):
+        mine = {key for key in vain if key[1] == host["target_key"]}
+        assert host["failed_ports"] == len({key[2] for key in mine})
+        assert host["sources"] == len({key[0] for key in mine})
+
+
+def test_who_failed_on_many_ports_is_none_of_the_many_who_scan_a_host() -> None:
+    rows = [attempt(OUTSIDE, INSIDE, 1000 + port) for port in range(FEW_PORTS + 1)]
+    rows += [attempt("198.51.100.8", INSIDE, 2000 + port) for port in range(FEW_PORTS)]
+    (host,) = table("scanned", rows).rows(named=True)
+    assert (host["failed_ports"], host["sources"], host["example_ports"][0]) == (FEW_PORTS, 1, 2000)
+
+
+@pytest.mark.parametrize(("minutes", "densest"), [(range(10), 5), (range(0, 20, 2), 3), ([0, 0, 0, 4, 5, 9, 9], 4)])
+def test_the_densest_five_minutes_are_found_wherever_they_lie(minutes: Sequence[int], densest: int) -> None:
+    rows = [attempt(OUTSIDE, INSIDE, 1000 + n, end=at(minute)) for n, minute in enumerate(minutes)]
+    rows += [attempt("198.51.100.8", INSIDE, 1000, end=at(minute)) for minute in minutes]
+    flows = records(rows).flows
+    pairs = window(flows, 0, 20).table("pair", "failed_ports", 2)
+    assert pairs["densest"].to_list() == [densest]
+    sweep = [attempt(OUTSIDE, f"10.0.1.{n}", 22, end=at(minute)) for n, minute in enumerate(minutes)]
+    assert window(records(sweep).flows, 0, 20).table("service")["densest"].to_list() == [densest]
 
 
 @strategies.quick
