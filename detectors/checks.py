@@ -21,10 +21,11 @@ from detectors.examples import LAST_PANE, traffic
 from detectors.finding import Detection, Finding
 from detectors.incidents import Incidents
 from detectors.span import Position, Span
-from detectors.statistics import contacts, conversations, directory, volumes
+from detectors.statistics import connections, contacts, conversations, directory, login_windows, logins, volumes
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.conversations import REMEMBERED_SECONDS
+from detectors.statistics.login_windows import LoginWindows
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.rollup import SHORT_PANES, TIERS
 from detectors.statistics.rollup import TABLES as ROLLED_UP
@@ -96,8 +97,9 @@ def check_needs(detector: Detector) -> None:
     """Require that what it reads exists, and reaches no further back than what is kept."""
     _require(detector.needs, "the detector reads nothing")
     for need in detector.needs:
-        _require(need.table in TABLES, f"there is no table {need.table!r}; there are {', '.join(TABLES)}")
-        most = TIERS[-1].kept_panes if need.table in ROLLED_UP else SHORT_PANES
+        known = [*TABLES, login_windows.TABLE]
+        _require(need.table in known, f"there is no table {need.table!r}; there are {', '.join(known)}")
+        most = TIERS[-1].kept_panes if need.table in {*ROLLED_UP, login_windows.TABLE} else SHORT_PANES
         _require(1 <= need.panes <= most, f"{need} does not lie between 1 and {most} panes")
 
 
@@ -117,7 +119,12 @@ def check_columns_of_scores(detector: Detector) -> None:
             _require(name in scores.columns, f"scores have no column {name}")
             _require(scores[name].dtype == dtype, f"column {name} of scores is {scores[name].dtype}, not {dtype}")
         hits = _hits(scores)
-        certain = (f"{detector.card.entity}_key", "source_internal", "target_internal", "first_seen", "last_seen")
+        certain = ["source_internal", "target_internal", "first_seen", "last_seen"]
+        if detector.card.entity == "source or target":
+            nobody = hits["source_key"].is_null() & hits["target_key"].is_null()
+            _require(not nobody.any(), "a hit names neither source nor target")
+        else:
+            certain.append(f"{detector.card.entity}_key")
         for name in certain:
             _require(not hits[name].has_nulls(), f"column {name} of scores is null in a hit")
         _require(not hits["value"].is_nan().any(), "a value is not a number")
@@ -231,17 +238,25 @@ class Snapshot:
         self._volumes = volumes.fold(flows)
         self._conversations = conversations.fold(flows)
         self._directory = directory.hosts(flows)
+        self._logins = LoginWindows({"connections": connections.merged, "logins": logins.merged})
+        self._logins.add(flows)
         self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
 
     def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
         """Return a statistic summed over its panes."""
         asked = need, column, least
+        if asked not in self._tables and need.table == login_windows.TABLE:
+            self._tables[asked] = self._summed_logins(need, column, least)
         if asked not in self._tables:
             first, end = self.pane - (need.panes - 1) * PANE_SECONDS, self.pane + PANE_SECONDS
             panes, following = self._panes(first, end), self._panes(end, end + SPREAD_SECONDS)
             window = Window(panes, need.panes, lambda: following)
             self._tables[asked] = window.table(need.table, column, least)
         return self._tables[asked]
+
+    def _summed_logins(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
+        rows = self._logins.table(self.pane, need.panes)
+        return rows if column is None else rows.filter(pl.col(column) >= least)
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
         """Write the addresses behind keys, in their order."""

@@ -25,7 +25,10 @@ SCORES: Final = pl.Schema(
 """What every detector says of each entity it looked at; columns of its own may follow.
 
 `source_key` acts and `target_key` is acted on; null where there are many or none. The entity is the end that
-the card names.
+the card names; where it may be either, the source unless that is null.
+
+Two columns may follow that all detectors mean the same by: `severity` (String) takes the place of the card's, and
+`panes` (Int64) is the width of the window; where they are null or missing, the card and the first need tell.
 """
 
 NO_SCORES: Final = SCORES.to_frame()
@@ -89,7 +92,7 @@ class Card:
     sees
         What it sees, in a sentence or two.
     entity
-        Which end its findings are about.
+        Which end its findings are about. Where either may be many hosts, it is the one that is not.
     severity, severity_inside
         Severity at the threshold, when the acting host is outside, and when it is one's own.
     parameters
@@ -107,7 +110,7 @@ class Card:
     kind: str
     title: str
     sees: str
-    entity: Literal["source", "target"]
+    entity: Literal["source", "target", "source or target"]
     severity: Severity
     severity_inside: Severity
     parameters: tuple[Parameter, ...]

@@ -44,12 +44,11 @@ def verdicts(
     if hits.is_empty():
         return []
     known = {row["key"]: row for row in hosts(pl.concat([hits["source_key"], hits["target_key"]])).rows(named=True)}
-    named = "source_key" if detector.card.entity == "source" else "target_key"
     # What went beyond the caps has no name any more, and is counted there.
     found = [
         _detection(detector, view, hit, known, provisional=provisional)
         for hit in hits.rows(named=True)
-        if hit[named] in known
+        if hit[_entity(detector.card, hit)] in known
     ]
     return sorted(found, key=lambda each: (each.scope, each.source or "", each.target or "", each.ports, each.value))
 
@@ -81,6 +80,13 @@ def direction(*, source_internal: bool, target_internal: bool) -> Direction:
     return "inbound"
 
 
+def _entity(card: Card, hit: Mapping[str, Any]) -> str:
+    """Return the column with the end that a hit is about."""
+    if card.entity == "source or target":
+        return "source_key" if hit["source_key"] is not None else "target_key"
+    return f"{card.entity}_key"
+
+
 def _detection(
     detector: Detector,
     view: View,
@@ -91,7 +97,8 @@ def _detection(
 ) -> Detection:
     card = detector.card
     source, target = known.get(hit["source_key"]), known.get(hit["target_key"])
-    entity = source if card.entity == "source" else target
+    named = _entity(card, hit)
+    entity = source if named == "source_key" else target
     if entity is None:
         raise ValueError(f"{card.kind} reported no {card.entity}")
     other = target if entity is source else source
@@ -99,9 +106,11 @@ def _detection(
     acting, acted_on = _address(source), _address(target)
     description = detector.describe({**hit, "source": acting, "target": acted_on}, view)
     window_end = view.pane + PANE_SECONDS
+    panes = hit.get("panes") or detector.needs[0].panes
+    usual = severity(card, hit["value"], hit["threshold"], inside=hit["source_internal"])
     return Detection(
         kind=card.kind,
-        severity=severity(card, hit["value"], hit["threshold"], inside=hit["source_internal"]),
+        severity=hit.get("severity") or usual,
         provisional=provisional,
         entity=addresses.written(entity["high"], entity["low"]),
         source=acting,
@@ -113,7 +122,7 @@ def _detection(
         account_id=reporter["account_id"],
         vpc_id=reporter["vpc_id"],
         interface_id=reporter["interface_id"],
-        window_start=window_end - PANE_SECONDS * detector.needs[0].panes,
+        window_start=window_end - PANE_SECONDS * panes,
         window_end=window_end,
         first_seen=hit["first_seen"],
         last_seen=hit["last_seen"],
@@ -127,7 +136,7 @@ def _detection(
         detector_version=card.version,
         pane=view.pane,
         counterpart_scope=other["scope"] if other is not None else "",
-        shard=(hit["source_key"] if card.entity == "source" else hit["target_key"]) >> SHARD_SHIFT,
+        shard=hit[named] >> SHARD_SHIFT,
     )
 
 

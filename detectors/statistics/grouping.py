@@ -84,6 +84,10 @@ class Groups:
         """Take the largest value of each group; of truths, whether any holds."""
         return self._reduced(np.maximum, values)
 
+    def any_bits(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Take the bits that any value of each group has."""
+        return self._reduced(np.bitwise_or, values)
+
     def _reduced(self, function: np.ufunc, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if not len(self._starts):
             return values[:0]

@@ -1,0 +1,171 @@
+"""Windows of logins: connections by pane, and what closed panes leave behind in blocks of five minutes and an hour."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from detectors.state import Change, below, prefixed
+from detectors.statistics import connections, logins
+from detectors.statistics.connections import CONNECTIONS, FOLLOWING_PANES, LOGIN_PORTS
+from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.grouping import Groups, UInt64Array, rows_of
+from detectors.statistics.logins import LOGINS
+from detectors.statistics.panes import Panes
+from detectors.statistics.rollup import BLOCK_SECONDS, SHORT_PANES, TIERS
+
+TABLE: Final = "logins"
+"""Name of the table that detectors read."""
+
+_MARGIN_SECONDS: Final = FOLLOWING_PANES * PANE_SECONDS
+
+_LEAST_REFUSED: Final = 2
+"""Refusals of a client, server and port within five minutes that are worth keeping."""
+
+_FAR: Final = 2**62
+
+_Sum = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+class LoginWindows:
+    """The connections of open panes, and the logins of closed ones, over windows of minutes and of hours.
+
+    A connection counts in the pane in which it begins, and is followed for `FOLLOWING_PANES` panes: so many must be
+    known behind a pane before it is asked for.
+
+    Parameters
+    ----------
+    sums
+        By name (`connections`, `logins`), what sums parts of each and keeps them within their caps.
+    login_ports
+        Ports at which people log in.
+    """
+
+    def __init__(self, sums: Mapping[str, _Sum], login_ports: Sequence[int] = LOGIN_PORTS) -> None:
+        self._watched = connections.watched(login_ports)
+        self._login = np.zeros(1 << 16, np.bool_)
+        self._login[list(login_ports)] = True
+        self.connections = Panes(CONNECTIONS, sums["connections"])
+        self._tiers = {tier: Panes(LOGINS, sums["logins"]) for tier in TIERS}
+        self._derived: dict[int, pl.DataFrame] = {}
+        self._rolled_until = self._closed_until = -_FAR
+
+    def add(self, flows: pl.DataFrame) -> set[int]:
+        """Count records, and return the panes in which any of their connections lie."""
+        return self.connections.add(connections.fold(flows, self._watched))
+
+    def advance(self, until: int, closed_until: int) -> None:
+        """Roll up the blocks before a time, and take note of which panes never change again, epoch seconds."""
+        self._closed_until = closed_until
+        last = until // BLOCK_SECONDS * BLOCK_SECONDS
+        held = {pane // BLOCK_SECONDS * BLOCK_SECONDS for pane in self.connections.panes}
+        for begin in sorted(each for each in held if self._rolled_until <= each < last):
+            self._roll(begin)
+        self._rolled_until = max(self._rolled_until, last)
+
+    def table(self, pane: int, panes: int) -> pl.DataFrame:
+        """Return the logins of the last `panes` panes up to and with one, one row per client, server and port.
+
+        Only those are told whose client or server has to do with an attempt in the pane itself: who guesses slowly
+        is judged whenever a guess comes, and who has stopped is not.
+
+        Parameters
+        ----------
+        pane, panes
+            Begin of the pane, epoch seconds, and the width of the window. Wide windows reach back to the first
+            full block in them.
+
+        Returns
+        -------
+        pl.DataFrame
+            Columns of `LOGINS`, with `login`, whether people log in at the port.
+
+        Raises
+        ------
+        ValueError
+            When nothing is kept for so long.
+        """
+        tier = next((tier for tier in TIERS if panes <= tier.kept_panes), None)
+        if tier is None:
+            raise ValueError(f"a window of {panes} panes is wider than what is kept, {TIERS[-1].kept_panes} panes")
+        own = self._logins(pane)
+        active = own.filter((pl.col("guesses") > 0) | (pl.col("refused") > 0))
+        clients, servers = (Groups(active[name].to_numpy()).keys for name in ("source_key", "target_key"))
+        parts: list[pl.DataFrame] = []
+        if len(active):
+            first, seconds = pane - (panes - 1) * PANE_SECONDS, PANE_SECONDS
+            if panes > SHORT_PANES:
+                seconds = tier.seconds
+                blocks, begin = self._tiers[tier], -(-first // seconds) * seconds
+                parts = [blocks.summed(each) for each in blocks.panes if begin <= each <= pane]
+                first = max(first, self._rolled_until)
+            parts += [self._logins(each) for each in self._held(first, pane + PANE_SECONDS)]
+            block = pl.col("pane") // seconds * seconds
+            parts = [_of(part, clients, servers).with_columns(block) for part in parts]
+        together = logins.summed(logins.merged(pl.concat([LOGINS.to_frame(), *parts])))
+        return together.with_columns(pl.Series("login", self._login[together["port"].to_numpy()]))
+
+    def drop_before(self, kept_from: int) -> None:
+        """Forget what no window reaches any more, panes before a time having been left behind by the short ones."""
+        oldest = min(self._rolled_until, kept_from)
+        self.connections.drop_before(oldest - _MARGIN_SECONDS)
+        for pane in [each for each in self._derived if each < oldest]:
+            del self._derived[pane]
+        for tier, blocks in self._tiers.items():
+            blocks.drop_before(self._closed_until - tier.kept_panes * PANE_SECONDS - tier.seconds)
+
+    def changes(self, *, whole: bool) -> Iterator[Change]:
+        """Yield what changed since the last call, or all there is."""
+        yield Change.of_document("position", {"rolled_until": self._rolled_until, "closed_until": self._closed_until})
+        for name, store in self._named():
+            yield from prefixed(name, store.changes(whole=whole))
+
+    def restore(self, changes: Iterable[Change]) -> None:
+        """Take up what `changes` yielded."""
+        known = list(changes)
+        for change in known:
+            if change.name == "position":
+                position = change.document()
+                self._rolled_until, self._closed_until = position["rolled_until"], position["closed_until"]
+        for name, store in self._named():
+            store.restore(below(name, known))
+
+    def _named(self) -> Iterator[tuple[str, Panes]]:
+        yield "connections", self.connections
+        for tier, blocks in self._tiers.items():
+            yield f"{tier.seconds}", blocks
+
+    def _logins(self, pane: int) -> pl.DataFrame:
+        """Count the logins that begin in a pane; those of closed panes are kept, as they never change again."""
+        if pane in self._derived:
+            return self._derived[pane]
+        end = pane + PANE_SECONDS
+        fresh = connections.begun(
+            self.connections.summed(pane),
+            self.connections.between(pane - _MARGIN_SECONDS, pane),
+            self.connections.between(end, end + _MARGIN_SECONDS),
+        )
+        counted = logins.of_connections(fresh, self._login)
+        if pane < self._closed_until:
+            self._derived[pane] = counted
+        return counted
+
+    def _roll(self, begin: int) -> None:
+        """Take up the block of five minutes that begins then."""
+        held = [LOGINS.to_frame(), *map(self._logins, self._held(begin, begin + BLOCK_SECONDS))]
+        together = logins.merged(pl.concat(held).with_columns(pl.lit(begin, pl.Int64).alias("pane")))
+        for tier, blocks in self._tiers.items():
+            # Single refusals are the noise of the Internet, and no long window asks for any.
+            refused = (pl.col("refused") >= _LEAST_REFUSED) & (tier is TIERS[0])
+            kept = together.filter((pl.col("guesses") > 0) | (pl.col("sessions") > 0) | refused)
+            blocks.add(kept.with_columns(pl.lit(begin // tier.seconds * tier.seconds, pl.Int64).alias("pane")))
+
+    def _held(self, begin: int, end: int) -> list[int]:
+        return [each for each in self.connections.panes if begin <= each < end]
+
+
+def _of(part: pl.DataFrame, clients: UInt64Array, servers: UInt64Array) -> pl.DataFrame:
+    """Return the rows of some clients or some servers."""
+    own = rows_of(clients, part["source_key"].to_numpy())[1] | rows_of(servers, part["target_key"].to_numpy())[1]
+    return part.filter(pl.Series(own))
