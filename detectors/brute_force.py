@@ -1,16 +1,19 @@
 """Brute force: many short and similar connections to a service, each of the size of one attempt to log in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from detectors.contract import NO_SCORES, SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
-from detectors.statistics.logins import LEVELS_PER_OCTAVE
+from detectors.statistics import logins
+from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
 from detectors.statistics.tables import EXAMPLES
 
-_DATABASES: Final = (1433, 1521, 3306, 5432, 6379, 27017)
-"""Ports of databases, at which programs log in all day."""
+BoolArray = npt.NDArray[np.bool_]
+Float64Array = npt.NDArray[np.float64]
 
 _NAMES: Final = {
     21: "FTP", 22: "SSH", 23: "Telnet", 445: "SMB", 1433: "SQL Server", 1521: "Oracle", 3306: "MySQL", 3389: "RDP",
@@ -31,8 +34,6 @@ class _Rule(NamedTuple):
 
 
 _RULES: Final = (_Rule(_BURST, "burst"), _Rule(_STEADY, "steady"), _Rule(_SLOW, "slow", "slow_hours"))
-
-_COLUMNS: Final = ("guesses", "sessions", "sizes", "squares", "sent_bytes", "received_bytes")
 
 _FOUND: Final = pl.Schema(
     {
@@ -176,14 +177,15 @@ class BruteForce(Detector):
         if day.is_empty():
             return NO_SCORES
         known = _known(day, parameters)
-        windows = {rule: _judged(view.table(rule.need), known, parameters) for rule in _RULES}
-        spraying = _strongest(_grouped(rows, rule, "source_key", parameters) for rule, rows in windows.items())
-        windows = _without(windows, spraying, "source_key")
-        joined = _strongest(_grouped(rows, rule, "target_key", parameters) for rule, rows in windows.items())
-        windows = _without(windows, joined, "target_key")
-        pairs = _strongest(_grouped(rows, rule, None, parameters) for rule, rows in windows.items())
-        refused = _refused(view.table(_STEADY), parameters).join(pairs, on=_PAIR, how="anti")
-        return pl.concat([spraying, joined, pairs, refused])
+        windows = [(rule, _Rows(view.table(rule.need), known, parameters)) for rule in _RULES]
+        found: list[pl.DataFrame] = []
+        for by in _ENDS:
+            hits = _strongest([rows.over(rule, by, parameters) for rule, rows in windows])
+            if len(hits):
+                found.append(hits)
+                windows = [(rule, rows.without(hits, by)) for rule, rows in windows]
+        found.append(_refused(view.table(_STEADY), parameters).join(_pairs(found), on=_PAIR, how="anti"))
+        return pl.concat([_FOUND.to_frame(), *found])
 
     def describe(self, hit: Mapping[str, Any], view: View) -> Description:
         """Say who guesses where, and how often."""
@@ -218,127 +220,147 @@ class BruteForce(Detector):
 
 _PAIR: Final = ("source_key", "target_key", "port")
 
+_ENDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "one source": ("source_key", "port"),
+    "one target": ("target_key", "port"),
+    "one pair": _PAIR,
+}
+"""What attempts are counted by; the first that tells of them tells alone."""
+
 
 def _port(port: int) -> str:
     return f"port {port} ({_NAMES[port]})" if port in _NAMES else f"port {port}"
 
 
-def _of_programs() -> pl.Expr:
-    """Say where short connections are how programs work: databases for own hosts, and ports that are not for logins."""
-    return ~pl.col("login") | (pl.col("source_internal") & pl.col("port").is_in(_DATABASES))
+def _known(day: pl.DataFrame, parameters: Parameters) -> UInt64Array:
+    """Return the contacts of own hosts that were there from when they, or the service, were first seen; ascending."""
+    first = day["first_seen"].to_numpy()
+    own = np.flatnonzero(day["programs"].to_numpy() & day["source_internal"].to_numpy())
+    since = first[own]
+    for keys in (day["source_key"].to_numpy(), combined(day["target_key"].to_numpy(), day["port"].to_numpy())):
+        groups = Groups(keys)
+        rows, _ = rows_of(groups.keys, keys[own])
+        since = np.minimum(since, groups.min(first)[rows])
+    early = first[own] < since + parameters.column("known_seconds", day["source_key"][own]).to_numpy()
+    return np.sort(day["contact"].to_numpy()[own[early]])
 
 
-def _known(day: pl.DataFrame, parameters: Parameters) -> pl.Series:
-    """Return the contacts of own hosts that were there from when they, or the service, were first seen."""
-    since = pl.min_horizontal(
-        pl.col("first_seen").min().over("source_key"), pl.col("first_seen").min().over("target_key", "port")
-    )
-    told = day.with_columns(parameters.column("known_seconds", day["source_key"]))
-    early = pl.col("first_seen") < since + pl.col("known_seconds")
-    return told.filter(pl.col("source_internal") & _of_programs() & early)["contact"]
-
-
-def _judged(rows: pl.DataFrame, known: pl.Series, parameters: Parameters) -> pl.DataFrame:
-    """Keep what may be guessing, with what it is held against."""
-    rows = rows.filter(~pl.col("contact").is_in(known.implode()))
-    factor, spread, elsewhere = (
-        parameters.column(name, rows["source_key"]) for name in ("elsewhere_factor", "spread", "spread_elsewhere")
-    )
-    programs = rows.select(_of_programs()).to_series()
-    return rows.with_columns(
-        programs.alias("programs"),
-        pl.select(pl.when(programs).then(factor).otherwise(1.0)).to_series().alias("factor"),
-        pl.select(pl.when(programs).then(elsewhere).otherwise(spread)).to_series().alias("spread"),
-    )
-
-
-def _grouped(rows: pl.DataFrame, rule: _Rule, by: str | None, parameters: Parameters) -> pl.DataFrame:
-    """Score the attempts of one window, for each port.
+class _Rows:
+    """The logins of one window that may be guessing.
 
     Parameters
     ----------
-    rows
-        See `_judged`.
-    rule
-        What they are held against.
-    by
-        The end that is the same, `source_key` or `target_key`, while the other is many; None for pairs.
+    table
+        The logins.
+    known
+        Contacts to leave out, ascending.
     parameters
         The detector's.
     """
-    if rule.parts is not None:
-        rows = rows.filter(~pl.col("programs"))
-    if rows.is_empty():
-        return _FOUND.to_frame()
-    many = {"source_key": "target_key", "target_key": "source_key"}.get(by or "")
-    keys = [by, "port"] if by is not None else list(_PAIR)
-    guessed = pl.col("guesses") > 0
-    groups = (
-        rows.group_by(keys)
-        .agg(
-            pl.col(_COLUMNS).sum(),
-            pl.col("refused").sum(),
-            pl.col("factor", "spread", "active").max(),
-            pl.col("source_internal", "target_internal").filter(guessed).min(),
-            pl.col("first_seen").filter(guessed).min(),
-            pl.col("last_seen").filter(guessed).max(),
-            most=pl.col("guesses").max(),
-            sources=pl.col("source_key").filter(guessed).n_unique().cast(pl.Int64),
-            targets=pl.col("target_key").filter(guessed).n_unique().cast(pl.Int64),
-            example_hosts=pl.col(many or "target_key").filter(guessed).unique().bottom_k(EXAMPLES).sort(),
+
+    def __init__(self, table: pl.DataFrame, known: UInt64Array, parameters: Parameters) -> None:
+        strangers = ~rows_of(known, table["contact"].to_numpy())[1]
+        self._table = table if strangers.all() else table.filter(pl.Series(strangers))
+        self._parameters = parameters
+
+    def without(self, hits: pl.DataFrame, by: str) -> "_Rows":
+        """Leave out what is told."""
+        rest = self._table.join(hits, on=list(_ENDS[by]), how="anti")
+        return _Rows(rest, np.zeros(0, np.uint64), self._parameters)
+
+    def over(self, rule: _Rule, by: str, parameters: Parameters) -> pl.DataFrame:
+        """Return the columns of `_FOUND` where there are too many attempts that are alike."""
+        table = self._table
+        guesses = table["guesses"].to_numpy()
+        if int(guesses.sum()) < parameters.least(rule.parameter):
+            return _NOTHING
+        groups = Groups(combined(*(table[name].to_numpy() for name in _ENDS[by])))
+        entities = table["target_key" if by == "one target" else "source_key"].gather(groups.some)
+
+        def needed(name: str) -> Float64Array:
+            return parameters.column(name, entities).to_numpy()
+
+        programs = groups.max(table["programs"].to_numpy())
+        total, most, hosts = groups.sum(guesses), groups.max(guesses), groups.sum((guesses > 0).astype(np.int64))
+        threshold = needed(rule.parameter) * np.where(programs, needed("elsewhere_factor"), 1)
+        hit = (total >= threshold) & (total > 0)
+        if rule.parts is not None:
+            hit &= ~programs & (groups.max(table["active"].to_numpy()) >= needed(rule.parts))
+        if by == "one source":
+            hit &= hosts >= needed("targets")
+        elif by == "one target":
+            hit &= (hosts >= needed("sources")) & (2 * most <= total)
+        if not hit.any():
+            return _NOTHING
+        sessions = groups.sum(table["sessions"].to_numpy())
+        unlike = logins.spread(total, *(groups.sum(table[name].to_numpy()) for name in ("sizes", "squares")))
+        hit &= (total >= needed("share") * (total + sessions)) & (
+            unlike <= np.where(programs, needed("spread_elsewhere"), needed("spread"))
         )
-        .filter(pl.col("guesses") > 0)
-    )
-    entities = groups[by or "source_key"]
-    needed = {name: parameters.column(name, entities) for name in (rule.parameter, "share", "sources", "targets")}
-    parts = parameters.column(rule.parts, entities) if rule.parts is not None else pl.lit(0.0)
-    variance = pl.col("squares") / pl.col("guesses") - (pl.col("sizes") / pl.col("guesses")).pow(2)
-    alike = variance.clip(lower_bound=0).sqrt() / LEVELS_PER_OCTAVE <= pl.col("spread")
-    enough = {
-        "source_key": pl.col("targets") >= needed["targets"],
-        "target_key": (pl.col("sources") >= needed["sources"]) & (2 * pl.col("most") <= pl.col("guesses")),
-    }.get(by or "", pl.lit(value=True))
-    threshold = needed[rule.parameter] * groups["factor"]
-    hits = groups.with_columns(threshold.alias("threshold"), value=pl.col("guesses").cast(pl.Float64)).filter(
-        pl.col("value") >= pl.col("threshold"),
-        pl.col("guesses") >= needed["share"] * (pl.col("guesses") + pl.col("sessions")),
-        pl.col("active") >= parts,
-        alike,
-        enough,
-    )
-    return _complete(hits.with_columns(panes=pl.lit(rule.need.panes, pl.Int64)), many)
+        columns = {"contact": table["contact"].to_numpy()[groups.some], "threshold": threshold}
+        return self._told(rule, by, pl.DataFrame(columns).filter(pl.Series(hit)))
+
+    def _told(self, rule: _Rule, by: str, hits: pl.DataFrame) -> pl.DataFrame:
+        """Bring together what is told of hits, each named by one of its contacts."""
+        if hits.is_empty():
+            return _NOTHING
+        ends = list(_ENDS[by])
+        named = hits.join(self._table.select("contact", *ends), on="contact").drop("contact")
+        many = {"one source": "target_key", "one target": "source_key"}.get(by)
+        told = (
+            self._table.join(named, on=ends)
+            .group_by(ends)
+            .agg(
+                pl.col("threshold").first(),
+                pl.col("guesses", "sessions", "refused", "sent_bytes", "received_bytes").sum(),
+                pl.col("source_internal", "target_internal").filter(pl.col("guesses") > 0).min(),
+                pl.col("first_seen").filter(pl.col("guesses") > 0).min(),
+                pl.col("last_seen").filter(pl.col("guesses") > 0).max(),
+                sources=pl.col("source_key").filter(pl.col("guesses") > 0).n_unique().cast(pl.Int64),
+                targets=pl.col("target_key").filter(pl.col("guesses") > 0).n_unique().cast(pl.Int64),
+                example_hosts=pl.col(many or "target_key").filter(pl.col("guesses") > 0).unique().bottom_k(EXAMPLES),
+            )
+            .with_columns(pl.col("guesses").cast(pl.Float64).alias("value"), panes=pl.lit(rule.need.panes, pl.Int64))
+        )
+        return _complete(told if many is not None else told.drop("example_hosts"))
 
 
 def _refused(rows: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
     """Score what was refused at login services, pair by pair; a program that looks for its database does not count."""
-    threshold = parameters.column("refused", rows["source_key"])
-    hits = rows.with_columns(threshold.alias("threshold"), value=pl.col("refused").cast(pl.Float64)).filter(
-        pl.col("value") >= pl.col("threshold"), ~_of_programs()
-    )
+    many = rows["refused"].to_numpy() >= parameters.least("refused")
+    hits = rows.filter(pl.Series(many) & ~rows["programs"])
+    if hits.is_empty():
+        return _NOTHING
     one = pl.lit(1, pl.Int64)
     return _complete(
-        hits.with_columns(severity=pl.lit("low"), sources=one, targets=one, panes=pl.lit(_STEADY.panes, pl.Int64)), None
+        hits.with_columns(
+            parameters.column("refused", hits["source_key"]).alias("threshold"),
+            value=pl.col("refused").cast(pl.Float64),
+            severity=pl.lit("low"),
+            sources=one,
+            targets=one,
+            panes=pl.lit(_STEADY.panes, pl.Int64),
+        )
     )
 
 
-def _complete(hits: pl.DataFrame, many: str | None) -> pl.DataFrame:
-    """Bring hits into the columns of `_FOUND`; the end that is many is null, and examples are of it alone."""
-    told = hits if many is not None else hits.with_columns(example_hosts=pl.lit(None, pl.List(pl.UInt64)))
-    null = [name for name in _FOUND if name not in told.columns or name == many]
-    return told.with_columns(pl.lit(None, _FOUND[name]).alias(name) for name in null).select(
-        pl.col(name).cast(dtype) for name, dtype in _FOUND.items()
-    )
+def _complete(hits: pl.DataFrame) -> pl.DataFrame:
+    """Bring hits into the columns of `_FOUND`; what is missing is null."""
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in _FOUND.items() if name not in hits.columns]
+    return hits.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in _FOUND.items())
 
 
-def _strongest(found: Any) -> pl.DataFrame:
-    """Keep for each pair, or end, and port the window in which it lies furthest above its threshold."""
-    together = pl.concat([_FOUND.to_frame(), *found])
-    order = together.sort(pl.col("value") / pl.col("threshold"), "panes", descending=[True, False])
-    return order.unique(_PAIR, keep="first", maintain_order=True)
+def _strongest(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Keep for each end, or pair, and port the window in which it lies furthest above its threshold."""
+    hits = [each for each in found if len(each)]
+    if not hits:
+        return _NOTHING
+    together = pl.concat(hits).sort(pl.col("value") / pl.col("threshold"), "panes", descending=[True, False])
+    return together.unique(_PAIR, keep="first", maintain_order=True)
 
 
-def _without(windows: Mapping[_Rule, pl.DataFrame], hits: pl.DataFrame, end: str) -> dict[_Rule, pl.DataFrame]:
-    """Leave out what is told already."""
-    if hits.is_empty():
-        return dict(windows)
-    return {rule: rows.join(hits, on=[end, "port"], how="anti") for rule, rows in windows.items()}
+def _pairs(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat([_NOTHING, *found]).select(_PAIR)
+
+
+_NOTHING: Final = _FOUND.to_frame()

@@ -255,7 +255,12 @@ class Watch:
         whole
             Return all there is instead: what is stored begins anew.
         """
-        position = {"applied": self._applied, "reached": self._reached, "rolled_until": self._rolled_until}
+        position = {
+            "applied": self._applied,
+            "reached": self._reached,
+            "rolled_until": self._rolled_until,
+            "logins_rolled_until": self.logins.rolled_until,
+        }
         return [
             Change.of_document("position", position),
             *prefixed("contacts", self.contacts.changes(whole=whole)),
@@ -275,6 +280,7 @@ class Watch:
                 self._applied = {source: Position(*each) for source, each in position["applied"].items()}
                 self._reached = position["reached"]
                 self._rolled_until = position["rolled_until"]
+                self.logins.settled(position["logins_rolled_until"], self.closed_until)
         self.contacts.restore(below("contacts", changes))
         self.volumes.restore(below("volumes", changes))
         self.conversations.restore(below("conversations", changes))

@@ -10,7 +10,7 @@ from detectors.state import Change, below, prefixed
 from detectors.statistics import connections, logins
 from detectors.statistics.connections import CONNECTIONS, FOLLOWING_PANES, LOGIN_PORTS
 from detectors.statistics.contacts import PANE_SECONDS
-from detectors.statistics.grouping import Groups, UInt64Array, rows_of
+from detectors.statistics.grouping import Groups, combined, rows_of
 from detectors.statistics.logins import LOGINS
 from detectors.statistics.panes import Panes
 from detectors.statistics.rollup import BLOCK_SECONDS, SHORT_PANES, TIERS
@@ -22,6 +22,9 @@ _MARGIN_SECONDS: Final = FOLLOWING_PANES * PANE_SECONDS
 
 _LEAST_REFUSED: Final = 2
 """Refusals of a client, server and port within five minutes that are worth keeping."""
+
+_LEAST_OF_PROGRAMS: Final = 5
+"""Attempts of one client within a minute that are looked at where programs work by short connections."""
 
 _FAR: Final = 2**62
 
@@ -49,7 +52,9 @@ class LoginWindows:
         self.connections = Panes(CONNECTIONS, sums["connections"])
         self._tiers = {tier: Panes(LOGINS, sums["logins"]) for tier in TIERS}
         self._derived: dict[int, pl.DataFrame] = {}
-        self._rolled_until = self._closed_until = -_FAR
+        self.rolled_until = -_FAR
+        """Event time before which panes were rolled up, epoch seconds."""
+        self._closed_until = -_FAR
 
     def add(self, flows: pl.DataFrame) -> set[int]:
         """Count records, and return the panes in which any of their connections lie."""
@@ -60,9 +65,9 @@ class LoginWindows:
         self._closed_until = closed_until
         last = until // BLOCK_SECONDS * BLOCK_SECONDS
         held = {pane // BLOCK_SECONDS * BLOCK_SECONDS for pane in self.connections.panes}
-        for begin in sorted(each for each in held if self._rolled_until <= each < last):
+        for begin in sorted(each for each in held if self.rolled_until <= each < last):
             self._roll(begin)
-        self._rolled_until = max(self._rolled_until, last)
+        self.rolled_until = max(self.rolled_until, last)
 
     def table(self, pane: int, panes: int) -> pl.DataFrame:
         """Return the logins of the last `panes` panes up to and with one, one row per client, server and port.
@@ -79,7 +84,7 @@ class LoginWindows:
         Returns
         -------
         pl.DataFrame
-            Columns of `LOGINS`, with `login`, whether people log in at the port.
+            Columns of `LOGINS`, with `programs`, see `detectors.statistics.logins.of_programs`.
 
         Raises
         ------
@@ -90,25 +95,28 @@ class LoginWindows:
         if tier is None:
             raise ValueError(f"a window of {panes} panes is wider than what is kept, {TIERS[-1].kept_panes} panes")
         own = self._logins(pane)
-        active = own.filter((pl.col("guesses") > 0) | (pl.col("refused") > 0))
-        clients, servers = (Groups(active[name].to_numpy()).keys for name in ("source_key", "target_key"))
-        parts: list[pl.DataFrame] = []
+        guesses = own["guesses"].to_numpy()
+        few = np.where(logins.of_programs(own, self._login), _LEAST_OF_PROGRAMS, 1)
+        active = np.flatnonzero((guesses >= few) | (own["refused"].to_numpy() > 0))
+        parts: list[pl.DataFrame] = [LOGINS.to_frame()]
+        seconds = PANE_SECONDS
         if len(active):
-            first, seconds = pane - (panes - 1) * PANE_SECONDS, PANE_SECONDS
+            first = pane - (panes - 1) * PANE_SECONDS
             if panes > SHORT_PANES:
                 seconds = tier.seconds
                 blocks, begin = self._tiers[tier], -(-first // seconds) * seconds
-                parts = [blocks.summed(each) for each in blocks.panes if begin <= each <= pane]
-                first = max(first, self._rolled_until)
+                parts += [blocks.summed(each) for each in blocks.panes if begin <= each <= pane]
+                first = max(first, self.rolled_until)
             parts += [self._logins(each) for each in self._held(first, pane + PANE_SECONDS)]
-            block = pl.col("pane") // seconds * seconds
-            parts = [_of(part, clients, servers).with_columns(block) for part in parts]
-        together = logins.summed(logins.merged(pl.concat([LOGINS.to_frame(), *parts])))
-        return together.with_columns(pl.Series("login", self._login[together["port"].to_numpy()]))
+        together = _of(pl.concat(parts, rechunk=True), own[active])
+        if seconds != PANE_SECONDS:
+            together = logins.merged(together.with_columns(pane=pl.col("pane") // seconds * seconds))
+        together = logins.summed(together)
+        return together.with_columns(pl.Series("programs", logins.of_programs(together, self._login)))
 
     def drop_before(self, kept_from: int) -> None:
         """Forget what no window reaches any more, panes before a time having been left behind by the short ones."""
-        oldest = min(self._rolled_until, kept_from)
+        oldest = min(self.rolled_until, kept_from)
         self.connections.drop_before(oldest - _MARGIN_SECONDS)
         for pane in [each for each in self._derived if each < oldest]:
             del self._derived[pane]
@@ -117,17 +125,16 @@ class LoginWindows:
 
     def changes(self, *, whole: bool) -> Iterator[Change]:
         """Yield what changed since the last call, or all there is."""
-        yield Change.of_document("position", {"rolled_until": self._rolled_until, "closed_until": self._closed_until})
         for name, store in self._named():
             yield from prefixed(name, store.changes(whole=whole))
+
+    def settled(self, rolled_until: int, closed_until: int) -> None:
+        """Take up how far time had come in what is restored."""
+        self.rolled_until, self._closed_until = rolled_until, closed_until
 
     def restore(self, changes: Iterable[Change]) -> None:
         """Take up what `changes` yielded."""
         known = list(changes)
-        for change in known:
-            if change.name == "position":
-                position = change.document()
-                self._rolled_until, self._closed_until = position["rolled_until"], position["closed_until"]
         for name, store in self._named():
             store.restore(below(name, known))
 
@@ -165,7 +172,12 @@ class LoginWindows:
         return [each for each in self.connections.panes if begin <= each < end]
 
 
-def _of(part: pl.DataFrame, clients: UInt64Array, servers: UInt64Array) -> pl.DataFrame:
-    """Return the rows of some clients or some servers."""
-    own = rows_of(clients, part["source_key"].to_numpy())[1] | rows_of(servers, part["target_key"].to_numpy())[1]
-    return part.filter(pl.Series(own))
+def _of(parts: pl.DataFrame, active: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the same clients, or of the same servers, at the same ports."""
+    if active.is_empty():
+        return parts[:0]
+    own = np.zeros(len(parts), np.bool_)
+    for end in ("source_key", "target_key"):
+        wanted, keys = (combined(frame[end].to_numpy(), frame["port"].to_numpy()) for frame in (active, parts))
+        own |= rows_of(Groups(wanted).keys, keys)[1]
+    return parts.filter(pl.Series(own))

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from detectors.statistics.connections import ACCEPTED, ENDED, FLAGGED, OPENED, REJECTED, TARGET_INTERNAL
-from detectors.statistics.grouping import Groups, Int64Array
+from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined
 from detectors.statistics.levels import levels
 
 BoolArray = npt.NDArray[np.bool_]
@@ -36,7 +36,8 @@ LOGINS: Final = pl.Schema(
 """One row per pane, client, server and port.
 
 `guesses` counts connections that were answered, soon over, and of the size of an attempt to log in; `sessions` those
-that were answered and larger or longer; `refused` those that nobody answered, of ports for logins alone. `sizes` and
+that were answered and larger or longer, and `refused` those that nobody answered, both of ports for logins alone
+(`sessions` not of databases). `sizes` and
 `squares` sum the levels (`detectors.statistics.levels`) of the guesses' bytes, and these squared; `sent_bytes` and
 `received_bytes` are those of the guesses. `active` counts the panes, or blocks,
 of the window that hold guesses.
@@ -49,6 +50,9 @@ LEVELS_PER_OCTAVE: Final = 5.885
 
 MOST_SECONDS: Final = 150
 """Servers hang up on who has not logged in by then (OpenSSH: LoginGraceTime, 120 s)."""
+
+DATABASES: Final = (1433, 1521, 3306, 5432, 6379, 27017)
+"""Ports of databases, at which programs log in all day."""
 
 _RANGES: Final = {
     # Ports: packets and bytes that the client sent, packets and bytes that it got, each from and to.
@@ -69,6 +73,9 @@ attempt takes is less; the others from what their protocols say before and after
 
 _ELSEWHERE: Final = ((6, 40), (800, 5_000), (5, 50), (800, 11_000))
 """The sizes of SSH, with no shorter ones: those are health checks and probes."""
+
+_DATABASE: Final = np.zeros(1 << 16, np.bool_)
+_DATABASE[list(DATABASES)] = True
 
 _RESET_BYTES: Final = 60
 """Size of a reset over IPv6, with headers."""
@@ -99,7 +106,7 @@ def of_connections(connections: pl.DataFrame, login: BoolArray) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        Columns of `LOGINS`, in ascending order of `contact`; clients that neither guess nor log in are left out.
+        Columns of `LOGINS`, in no particular order; clients that neither guess nor log in are left out.
     """
     port = connections["port"].to_numpy()
     limits = _LIMITS[_SERVICE[port]]
@@ -116,7 +123,7 @@ def of_connections(connections: pl.DataFrame, login: BoolArray) -> pl.DataFrame:
     level = np.where(guess, levels(sizes[:, 1] + sizes[:, 3]).astype(np.int64), 0)
     counts = {
         "guesses": weight * guess,
-        "sessions": weight * (own & answered & ~small),
+        "sessions": weight * (own & answered & ~small & ~_DATABASE[port]),
         "refused": weight * (own & begun & unanswered),
         "sizes": weight * level,
         "squares": weight * level * level,
@@ -129,6 +136,27 @@ def of_connections(connections: pl.DataFrame, login: BoolArray) -> pl.DataFrame:
     columns["target_internal"] = signs[told] & TARGET_INTERNAL != 0
     columns |= {name: values[told] for name, values in counts.items()}
     return merged(pl.DataFrame([pl.Series(name, columns[name], dtype) for name, dtype in LOGINS.items()]))
+
+
+def of_programs(rows: pl.DataFrame, login: BoolArray) -> BoolArray:
+    """Say of logins where short connections are how programs work: at ports that are not for logins, and at databases
+    for one's own hosts.
+
+    Parameters
+    ----------
+    rows
+        Columns of `LOGINS`.
+    login
+        Whether people log in at a port, shape (65536,).
+
+    Returns
+    -------
+    ndarray
+        Bool, shape (rows,).
+    """
+    port = rows["port"].to_numpy()
+    programs: BoolArray = ~login[port] | (rows["source_internal"].to_numpy() & _DATABASE[port])
+    return programs
 
 
 def _unanswered(sizes: npt.NDArray[np.int64], accepted: BoolArray) -> BoolArray:
@@ -145,23 +173,23 @@ def merged(parts: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     pl.DataFrame
-        Columns of `LOGINS`; of one pane, in ascending order of `contact`.
+        Columns of `LOGINS`, in no particular order.
     """
-    panes = parts["pane"].to_numpy()
-    if len(panes) and (panes != panes[0]).any():
-        return pl.concat([merged(part) for part in parts.partition_by("pane", maintain_order=True)])
-    together = summed(parts)
-    return together.with_columns(pl.Series("active", np.minimum(together["active"].to_numpy(), 1)))
+    together = _brought_together(parts, combined(parts["contact"].to_numpy(), parts["pane"].to_numpy()))
+    once = np.minimum(together["active"].to_numpy(), 1)
+    return together.with_columns(pl.Series("active", once))
 
 
 def summed(parts: pl.DataFrame) -> pl.DataFrame:
     """Sum logins over panes or blocks; `pane` becomes the last one."""
-    groups = Groups(parts["contact"].to_numpy())
+    return _brought_together(parts, parts["contact"].to_numpy())
+
+
+def _brought_together(parts: pl.DataFrame, keys: UInt64Array) -> pl.DataFrame:
+    groups = Groups(keys)
     if len(groups) == len(parts):
         return parts[groups.some]
-    columns = {
-        name: parts[name].to_numpy()[groups.some] for name in ("contact", "source_key", "target_key", "port")
-    }
+    columns = {name: parts[name].to_numpy()[groups.some] for name in ("contact", "source_key", "target_key", "port")}
     columns |= {name: groups.sum(parts[name].to_numpy()) for name in SUMS}
     columns |= {
         name: groups.max(parts[name].to_numpy())
@@ -172,7 +200,7 @@ def summed(parts: pl.DataFrame) -> pl.DataFrame:
 
 
 def spread(guesses: Int64Array, sizes: Int64Array, squares: Int64Array) -> npt.NDArray[np.float64]:
-    """Return the standard deviation of the guesses' sizes, in octaves; 0 where there are none."""
+    """Return the standard deviation of the guesses' sizes, in octaves, shape (n,); 0 where there are none."""
     count = np.maximum(guesses, 1)
     variance = np.maximum(count * squares - sizes * sizes, 0) / (count * count)
     deviation: npt.NDArray[np.float64] = np.sqrt(variance) / LEVELS_PER_OCTAVE
