@@ -104,6 +104,7 @@ class Pipeline:
                 kind: FixedParameters.of(detector.card, settings.detectors.get(kind, {}))
                 for kind, detector in detectors.items()
             },
+            login_ports=settings.services.login_ports,
         )
         self.incidents = Incidents()
         self._evicted: Mapping[str, int] = {}
