@@ -59,8 +59,9 @@ class BruteForce(Detector):
     card: ClassVar = Card(
         kind="brute_force",
         title="Brute force",
-        sees="Somebody guesses passwords: very many short connections to a service, all answered, alike, and of the size "
-        "of one attempt to log in. One source guesses at one host or at many, or many sources guess at one host.",
+        sees="Somebody guesses passwords: very many short connections to a service, alike, and each of the size of one "
+        "attempt to log in. One source guesses at one host or at many, or many sources guess at one host. Very many "
+        "refused attempts at one login service are reported too, and matter little.",
         entity="source or target",
         severity="low",
         severity_inside="high",
@@ -166,8 +167,8 @@ class BruteForce(Detector):
             "Many anonymous visitors of a public FTP server.",
             "A client that polls a service of its own on an unusual port from outside, every few seconds.",
         ),
-        response="When the source is outside, see whether a longer connection followed its attempts, and close the port "
-        "to strangers. When it is one of your own, take it for compromised until it is explained.",
+        response="When the source is outside, see whether a longer connection followed its attempts, and close the "
+        "port to strangers. When it is one of your own, take it for compromised until it is explained.",
     )
     needs: ClassVar = (_BURST, _STEADY, _SLOW)
 

@@ -245,18 +245,9 @@ class Snapshot:
     def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
         """Return a statistic summed over its panes."""
         asked = need, column, least
-        if asked not in self._tables and need.table == login_windows.TABLE:
-            self._tables[asked] = self._summed_logins(need, column, least)
         if asked not in self._tables:
-            first, end = self.pane - (need.panes - 1) * PANE_SECONDS, self.pane + PANE_SECONDS
-            panes, following = self._panes(first, end), self._panes(end, end + SPREAD_SECONDS)
-            window = Window(panes, need.panes, lambda: following)
-            self._tables[asked] = window.table(need.table, column, least)
+            self._tables[asked] = self._summed(need, column, least)
         return self._tables[asked]
-
-    def _summed_logins(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
-        rows = self._logins.table(self.pane, need.panes)
-        return rows if column is None else rows.filter(pl.col(column) >= least)
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
         """Write the addresses behind keys, in their order."""
@@ -270,6 +261,13 @@ class Snapshot:
             if pane < self.pane:
                 baselines.learn(pane, self._pane(pane).hosts)
         return baselines.baseline(self.pane, column, keys, panes)
+
+    def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
+        if need.table == login_windows.TABLE:
+            return self._logins.table(self.pane, need.panes)
+        first, end = self.pane - (need.panes - 1) * PANE_SECONDS, self.pane + PANE_SECONDS
+        panes, following = self._panes(first, end), self._panes(end, end + SPREAD_SECONDS)
+        return Window(panes, need.panes, lambda: following).table(need.table, column, least)
 
     def _panes(self, begin: int, end: int) -> list[Pane]:
         return [self._pane(each) for each in range(begin, end, PANE_SECONDS)]

@@ -126,7 +126,7 @@ def _refusals() -> list[Mapping[str, Any]]:
 
 
 def _guesses() -> list[Mapping[str, Any]]:
-    """Attempts to log in: of one source at one host, of an own host at many, and of many sources at one host."""
+    """Let one source guess at one host, an own host at many, and many sources at one host."""
     logins = [("198.51.100.8", "10.0.0.21", 22, number) for number in range(60)]
     logins += [("10.0.0.7", f"10.0.0.{22 + number % 6}", 3389, number) for number in range(40)]
     logins += [(f"198.51.100.{230 + number % 12}", "10.0.0.29", 21, number) for number in range(48)]

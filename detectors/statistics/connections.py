@@ -194,4 +194,6 @@ def begun(own: pl.DataFrame, before: pl.DataFrame, following: pl.DataFrame) -> p
     parts = pl.concat([own.filter(pl.Series(~earlier)), following.filter(pl.Series(later))])
     reports = _brought_together(parts, parts["report"].to_numpy(), Groups.sum) if later.any() else parts
     together = _brought_together(reports, reports["connection"].to_numpy(), Groups.max)
-    return together.with_columns(own["pane"][:1].new_from_index(0, len(together)) if len(together) else together["pane"])
+    return together.with_columns(
+        own["pane"][:1].new_from_index(0, len(together)) if len(together) else together["pane"]
+    )

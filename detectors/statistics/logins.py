@@ -139,8 +139,9 @@ def of_connections(connections: pl.DataFrame, login: BoolArray) -> pl.DataFrame:
 
 
 def of_programs(rows: pl.DataFrame, login: BoolArray) -> BoolArray:
-    """Say of logins where short connections are how programs work: at ports that are not for logins, and at databases
-    for one's own hosts.
+    """Say of logins where short connections are how programs work.
+
+    That is at ports that are not for logins, and at databases for one's own hosts.
 
     Parameters
     ----------
@@ -192,8 +193,7 @@ def _brought_together(parts: pl.DataFrame, keys: UInt64Array) -> pl.DataFrame:
     columns = {name: parts[name].to_numpy()[groups.some] for name in ("contact", "source_key", "target_key", "port")}
     columns |= {name: groups.sum(parts[name].to_numpy()) for name in SUMS}
     columns |= {
-        name: groups.max(parts[name].to_numpy())
-        for name in ("pane", "source_internal", "target_internal", "last_seen")
+        name: groups.max(parts[name].to_numpy()) for name in ("pane", "source_internal", "target_internal", "last_seen")
     }
     columns["first_seen"] = groups.min(parts["first_seen"].to_numpy())
     return pl.DataFrame([pl.Series(name, columns[name], dtype) for name, dtype in LOGINS.items()])

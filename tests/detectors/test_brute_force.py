@@ -38,7 +38,12 @@ def ends(detections: Iterable[Detection]) -> set[tuple[str | None, str | None]]:
 
 def test_twenty_five_attempts_within_five_minutes_are_guessing_and_twenty_four_are_not() -> None:
     (found_first, *_) = at_once(guesses(25))
-    assert (found_first.source, found_first.target, found_first.ports, found_first.value) == (OUTSIDE, INSIDE, (22,), 25)
+    assert (found_first.source, found_first.target, found_first.ports, found_first.value) == (
+        OUTSIDE,
+        INSIDE,
+        (22,),
+        25,
+    )
     assert at_once(guesses(24)) == []
 
 
@@ -174,12 +179,16 @@ def test_a_port_that_answers_with_resets_is_a_closed_door_too() -> None:
 
 
 def test_a_program_that_looks_for_its_database_is_left_alone() -> None:
-    rows = [attempt(WORKER, DATABASE, 5432, source_port=33_000 + n, action="REJECT", end=at(n // 30)) for n in range(900)]
+    rows = [
+        attempt(WORKER, DATABASE, 5432, source_port=33_000 + n, action="REJECT", end=at(n // 30)) for n in range(900)
+    ]
     assert at_once(rows) == []
 
 
 def test_a_health_check_of_a_login_service_is_left_alone() -> None:
-    checks = [row for n in range(720) for row in guess(n, START + 10 * n, source=MONITOR, sent=220, received=200, packets=4)]
+    checks = [
+        row for n in range(720) for row in guess(n, START + 10 * n, source=MONITOR, sent=220, received=200, packets=4)
+    ]
     banners = [
         row for n in range(720) for row in guess(n, START + 10 * n, source=MONITOR, sent=330, received=290, packets=5)
     ]
@@ -202,9 +211,7 @@ def test_a_program_that_was_at_its_database_from_the_start_is_left_alone() -> No
 
 def test_who_comes_new_to_a_database_is_found() -> None:
     usual = guesses(300, source=WORKER, target=DATABASE, port=3306, sent=520, received=480, every=20)
-    new = guesses(
-        300, source=MONITOR, target=DATABASE, port=3306, sent=520, received=480, begin=START + 3000, every=1
-    )
+    new = guesses(300, source=MONITOR, target=DATABASE, port=3306, sent=520, received=480, begin=START + 3000, every=1)
     assert ends(at_once([*usual, *new])) == {(MONITOR, DATABASE)}
 
 

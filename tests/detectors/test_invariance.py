@@ -28,7 +28,7 @@ from tests.detectors import strategies
 from tests.detectors.records import Row, attempt, exchange
 
 # So low that a handful of records makes every detector speak.
-PARAMETERS = {
+PARAMETERS: dict[str, dict[str, float]] = {
     "vertical_scan": {"ports": 2},
     "horizontal_scan": {"targets": 2},
     "exfiltration_burst": {"floor_bytes": 50, "asymmetry": 0, "cold_factor": 1, "deviations": 0},

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import polars as pl
 
 from detectors.examples import records
@@ -8,11 +10,11 @@ from tests.detectors.records import INSIDE, OUTSIDE, Row, at, exchange
 NOTHING = CONNECTIONS.to_frame()
 
 
-def folded(rows: list[Row]) -> pl.DataFrame:
+def folded(rows: Sequence[Row]) -> pl.DataFrame:
     return connections.fold(records(rows).flows, watched(LOGIN_PORTS))
 
 
-def young(rows: list[Row], pane: int = 0) -> pl.DataFrame:
+def young(rows: Sequence[Row], pane: int = 0) -> pl.DataFrame:
     """The connections that begin in a pane."""
     every = folded(rows)
     own, before, after = (every.filter(pl.col("pane").is_between(*span)) for span in _spans(pane))
