@@ -21,7 +21,7 @@ from detectors.examples import LAST_PANE, traffic
 from detectors.finding import Detection, Finding
 from detectors.incidents import Incidents
 from detectors.span import Position, Span
-from detectors.statistics import connections, contacts, conversations, directory, login_windows, logins, volumes
+from detectors.statistics import contacts, conversations, directory, login_windows, volumes
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.conversations import REMEMBERED_SECONDS
@@ -119,12 +119,10 @@ def check_columns_of_scores(detector: Detector) -> None:
             _require(name in scores.columns, f"scores have no column {name}")
             _require(scores[name].dtype == dtype, f"column {name} of scores is {scores[name].dtype}, not {dtype}")
         hits = _hits(scores)
-        certain = ["source_internal", "target_internal", "first_seen", "last_seen"]
-        if detector.card.entity == "source or target":
-            nobody = hits["source_key"].is_null() & hits["target_key"].is_null()
-            _require(not nobody.any(), "a hit names neither source nor target")
-        else:
-            certain.append(f"{detector.card.entity}_key")
+        keys = [f"{end}_key" for end in detector.card.entity.split(" or ")]
+        nobody = hits.filter(pl.all_horizontal(pl.col(keys).is_null()))
+        _require(nobody.is_empty(), f"column {' or '.join(keys)} of scores is null in a hit")
+        certain = ("source_internal", "target_internal", "first_seen", "last_seen")
         for name in certain:
             _require(not hits[name].has_nulls(), f"column {name} of scores is null in a hit")
         _require(not hits["value"].is_nan().any(), "a value is not a number")
@@ -238,7 +236,7 @@ class Snapshot:
         self._volumes = volumes.fold(flows)
         self._conversations = conversations.fold(flows)
         self._directory = directory.hosts(flows)
-        self._logins = LoginWindows({"connections": connections.merged, "logins": logins.merged})
+        self._logins = LoginWindows()
         self._logins.add(flows)
         self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
 

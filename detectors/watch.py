@@ -14,7 +14,7 @@ from detectors.finding import Detection
 from detectors.route import SHARD_SHIFT
 from detectors.span import Position, Span, unapplied
 from detectors.state import Change, below, prefixed
-from detectors.statistics import connections, contacts, conversations, directory, login_windows, logins, volumes
+from detectors.statistics import contacts, conversations, directory, login_windows, volumes
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.caps import DEFAULT_CAPS, Bounded, Caps
 from detectors.statistics.connections import LOGIN_PORTS
@@ -43,8 +43,7 @@ _MERGES: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
     "volumes": volumes.merged,
     "conversations": conversations.merged,
     "directory": directory.merged,
-    "connections": connections.merged,
-    "logins": logins.merged,
+    **login_windows.SUMS,
 }
 
 

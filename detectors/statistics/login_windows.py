@@ -31,6 +31,10 @@ _FAR: Final = 2**62
 _Sum = Callable[[pl.DataFrame], pl.DataFrame]
 
 
+SUMS: Final[Mapping[str, _Sum]] = {"connections": connections.merged, "logins": logins.merged}
+"""What sums parts of each table, by name."""
+
+
 class LoginWindows:
     """The connections of open panes, and the logins of closed ones, over windows of minutes and of hours.
 
@@ -45,11 +49,12 @@ class LoginWindows:
         Ports at which people log in.
     """
 
-    def __init__(self, sums: Mapping[str, _Sum], login_ports: Sequence[int] = LOGIN_PORTS) -> None:
+    def __init__(self, sums: Mapping[str, _Sum] = SUMS, login_ports: Sequence[int] = LOGIN_PORTS) -> None:
         self._watched = connections.watched(login_ports)
         self._login = np.zeros(1 << 16, np.bool_)
         self._login[list(login_ports)] = True
         self.connections = Panes(CONNECTIONS, sums["connections"])
+        self._sum = sums["logins"]
         self._tiers = {tier: Panes(LOGINS, sums["logins"]) for tier in TIERS}
         self._derived: dict[int, pl.DataFrame] = {}
         self.rolled_until = -_FAR
@@ -165,7 +170,7 @@ class LoginWindows:
         for tier, blocks in self._tiers.items():
             # Single refusals are the noise of the Internet, and no long window asks for any.
             refused = (pl.col("refused") >= _LEAST_REFUSED) & (tier is TIERS[0])
-            kept = together.filter((pl.col("guesses") > 0) | (pl.col("sessions") > 0) | refused)
+            kept = self._sum(together.filter((pl.col("guesses") > 0) | (pl.col("sessions") > 0) | refused))
             blocks.add(kept.with_columns(pl.lit(begin // tier.seconds * tier.seconds, pl.Int64).alias("pane")))
 
     def _held(self, begin: int, end: int) -> list[int]:
