@@ -185,8 +185,10 @@ class BruteForce(Detector):
             if len(hits):
                 found.append(hits)
                 windows = [(rule, rows.without(hits, by)) for rule, rows in windows]
-        found.append(_refused(view.table(_STEADY), parameters).join(_pairs(found), on=_PAIR, how="anti"))
-        return pl.concat([_FOUND.to_frame(), *found])
+        refused = _refused(view.table(_STEADY), parameters)
+        if len(refused):
+            found.append(refused.join(_pairs(found), on=_PAIR, how="anti"))
+        return pl.concat(found) if found else NO_SCORES
 
     def describe(self, hit: Mapping[str, Any], view: View) -> Description:
         """Say who guesses where, and how often."""

@@ -115,7 +115,8 @@ class LoginWindows:
             parts += [self._logins(each) for each in self._held(first, pane + PANE_SECONDS)]
         together = _of(pl.concat(parts, rechunk=True), own[active])
         if seconds != PANE_SECONDS:
-            together = logins.merged(together.with_columns(pane=pl.col("pane") // seconds * seconds))
+            block = together["pane"].to_numpy() // seconds * seconds
+            together = logins.merged(together.with_columns(pl.Series("pane", block)))
         together = logins.summed(together)
         return together.with_columns(pl.Series("programs", logins.of_programs(together, self._login)))
 
