@@ -174,18 +174,20 @@ class BruteForce(Detector):
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score sources that guess at many hosts, then hosts at which many guess, then single pairs of both."""
-        day = view.table(_SLOW)
-        if day.is_empty():
-            return NO_SCORES
-        known = _known(day, parameters)
-        windows = [(rule, _Rows(view.table(rule.need), known, parameters)) for rule in _RULES]
+        tables = {
+            rule: view.table(rule.need, "together", max(parameters.least(rule.parameter), 1)) for rule in _RULES
+        }
+        # Who was there from the start is asked only where it matters: that takes the whole day.
+        programs = any((table["programs"] & table["source_internal"]).any() for table in tables.values())
+        known = _known(view.table(_SLOW), parameters) if programs else np.zeros(0, np.uint64)
+        windows = [(rule, _Rows(table, known, parameters)) for rule, table in tables.items() if len(table)]
         found: list[pl.DataFrame] = []
-        for by in _ENDS:
+        for by in _ENDS if windows else ():
             hits = _strongest([rows.over(rule, by, parameters) for rule, rows in windows])
             if len(hits):
                 found.append(hits)
                 windows = [(rule, rows.without(hits, by)) for rule, rows in windows]
-        refused = _refused(view.table(_STEADY), parameters)
+        refused = _refused(view.table(_STEADY, "refused", parameters.least("refused")), parameters)
         if len(refused):
             found.append(refused.join(_pairs(found), on=_PAIR, how="anti"))
         return pl.concat(found) if found else NO_SCORES
@@ -278,13 +280,16 @@ class _Rows:
         if int(guesses.sum()) < parameters.least(rule.parameter):
             return _NOTHING
         groups = Groups(combined(*(table[name].to_numpy() for name in _ENDS[by])))
+        total = groups.sum(guesses)
+        if total.max() < parameters.least(rule.parameter):
+            return _NOTHING
         entities = table["target_key" if by == "one target" else "source_key"].gather(groups.some)
 
         def needed(name: str) -> Float64Array:
             return parameters.column(name, entities).to_numpy()
 
         programs = groups.max(table["programs"].to_numpy())
-        total, most, hosts = groups.sum(guesses), groups.max(guesses), groups.sum((guesses > 0).astype(np.int64))
+        most, hosts = groups.max(guesses), groups.sum((guesses > 0).astype(np.int64))
         threshold = needed(rule.parameter) * np.where(programs, needed("elsewhere_factor"), 1)
         hit = (total >= threshold) & (total > 0)
         if rule.parts is not None:

@@ -262,7 +262,7 @@ class Snapshot:
 
     def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
         if need.table == login_windows.TABLE:
-            return self._logins.table(self.pane, need.panes)
+            return self._logins.table(self.pane, need.panes, column, least)
         first, end = self.pane - (need.panes - 1) * PANE_SECONDS, self.pane + PANE_SECONDS
         panes, following = self._panes(first, end), self._panes(end, end + SPREAD_SECONDS)
         return Window(panes, need.panes, lambda: following).table(need.table, column, least)

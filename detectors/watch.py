@@ -97,8 +97,7 @@ class _View:
     def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
         if need.table != login_windows.TABLE:
             return self._window(need.panes).table(need.table, column, least)
-        rows = self._watch.logins.table(self.pane, need.panes)
-        return rows if column is None else rows.filter(pl.col(column) >= least)
+        return self._watch.logins.table(self.pane, need.panes, column, least)
 
     def _window(self, panes: int) -> Window:
         if panes not in self._windows:

@@ -1,6 +1,7 @@
 """Logins: how many connections of a client to a service look like one attempt to log in each."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,13 @@ of the window that hold guesses.
 """
 
 SUMS: Final = ("guesses", "sessions", "refused", "sizes", "squares", "sent_bytes", "received_bytes", "active")
+
+COLUMN: Final = {name: number for number, name in enumerate(LOGINS)}
+"""Where each column is in `rows`."""
+
+_SUMMED: Final = slice(COLUMN[SUMS[0]], COLUMN[SUMS[-1]] + 1)
+_LARGEST: Final = [COLUMN[name] for name in ("pane", "source_internal", "target_internal", "last_seen")]
+_NUMPY: Final = {pl.UInt16(): np.uint16, pl.Boolean(): np.bool_}
 
 LEVELS_PER_OCTAVE: Final = 5.885
 """Levels between an amount and its double: each is an eighth above the one before it."""
@@ -93,7 +101,7 @@ _SAME: Final = (
 _SIZES: Final = ("sent_packets", "sent_bytes", "received_packets", "received_bytes")
 
 
-def of_connections(connections: pl.DataFrame, login: BoolArray) -> pl.DataFrame:
+def of_connections(connections: pl.DataFrame, login: BoolArray) -> Int64Array:
     """Count what looks like an attempt to log in.
 
     Parameters
@@ -105,40 +113,43 @@ def of_connections(connections: pl.DataFrame, login: BoolArray) -> pl.DataFrame:
 
     Returns
     -------
-    pl.DataFrame
-        Columns of `LOGINS`, in no particular order; clients that neither guess nor log in are left out.
+    ndarray
+        See `rows`, in no particular order; clients that neither guess nor log in are left out.
     """
     port = connections["port"].to_numpy()
     limits = _LIMITS[_SERVICE[port]]
     sizes = np.stack([connections[name].to_numpy() for name in _SIZES], axis=1)
     own, signs = login[port], connections["signs"].to_numpy()
     unflagged = signs & FLAGGED == 0
-    first, last, weight = (connections[name].to_numpy() for name in ("first_seen", "last_seen", "weight"))
+    first, last = (connections[name].to_numpy() for name in ("first_seen", "last_seen"))
     short = (last - first <= MOST_SECONDS) & ((signs & ENDED != 0) | unflagged)
     begun = (signs & OPENED != 0) | unflagged
     unanswered = (signs & REJECTED != 0) | _unanswered(sizes, signs & ACCEPTED != 0)
     answered = begun & ~unanswered & (sizes[:, 2] > 0)
     small = (sizes <= limits[:, :, 1]).all(axis=1) & short
     guess = answered & small & (sizes >= limits[:, :, 0]).all(axis=1)
-    level = np.where(guess, levels(sizes[:, 1] + sizes[:, 3]).astype(np.int64), 0)
-    counts = {
-        "guesses": weight * guess,
-        "sessions": weight * (own & answered & ~small & ~_DATABASE[port]),
-        "refused": weight * (own & begun & unanswered),
-        "sizes": weight * level,
-        "squares": weight * level * level,
-        "sent_bytes": weight * guess * sizes[:, 1],
-        "received_bytes": weight * guess * sizes[:, 3],
-        "active": guess.astype(np.int64),
-    }
-    told = np.flatnonzero(counts["guesses"] + counts["sessions"] + counts["refused"])
+    session = own & answered & ~small & ~_DATABASE[port]
+    refused = own & begun & unanswered
+    told = np.flatnonzero(guess | session | refused)
+    weight, guess, sizes = connections["weight"].to_numpy()[told], guess[told], sizes[told]
+    guesses = weight * guess
+    level = levels(sizes[:, 1] + sizes[:, 3]).astype(np.int64)
     columns = {name: connections[name].to_numpy()[told] for name in _SAME}
-    columns["target_internal"] = signs[told] & TARGET_INTERNAL != 0
-    columns |= {name: values[told] for name, values in counts.items()}
-    return merged(pl.DataFrame([pl.Series(name, columns[name], dtype) for name, dtype in LOGINS.items()]))
+    columns |= {
+        "target_internal": signs[told] & TARGET_INTERNAL != 0,
+        "guesses": guesses,
+        "sessions": weight * session[told],
+        "refused": weight * refused[told],
+        "sizes": guesses * level,
+        "squares": guesses * level * level,
+        "sent_bytes": guesses * sizes[:, 1],
+        "received_bytes": guesses * sizes[:, 3],
+        "active": guess,
+    }
+    return merged_rows(_table(columns, len(told)))
 
 
-def of_programs(rows: pl.DataFrame, login: BoolArray) -> BoolArray:
+def of_programs(rows: Int64Array, login: BoolArray) -> BoolArray:
     """Say of logins where short connections are how programs work.
 
     That is at ports that are not for logins, and at databases for one's own hosts.
@@ -146,7 +157,7 @@ def of_programs(rows: pl.DataFrame, login: BoolArray) -> BoolArray:
     Parameters
     ----------
     rows
-        Columns of `LOGINS`.
+        See `rows`.
     login
         Whether people log in at a port, shape (65536,).
 
@@ -155,9 +166,31 @@ def of_programs(rows: pl.DataFrame, login: BoolArray) -> BoolArray:
     ndarray
         Bool, shape (rows,).
     """
-    port = rows["port"].to_numpy()
-    programs: BoolArray = ~login[port] | (rows["source_internal"].to_numpy() & _DATABASE[port])
+    port = rows[:, COLUMN["port"]]
+    programs: BoolArray = ~login[port] | ((rows[:, COLUMN["source_internal"]] > 0) & _DATABASE[port])
     return programs
+
+
+def together(rows: Int64Array) -> Int64Array:
+    """Count for each row the guesses of its client at all servers of that port, or of all clients at its server.
+
+    The larger of the two: whoever is guessing alone or with others, it is not less than theirs.
+
+    Parameters
+    ----------
+    rows
+        See `rows`, each client, server and port once.
+
+    Returns
+    -------
+    ndarray
+        Int64, shape (rows,).
+    """
+    guesses, most = rows[:, COLUMN["guesses"]], np.zeros(len(rows), np.int64)
+    for end in ("source_key", "target_key"):
+        groups = Groups(keys(rows, end, "port"))
+        most = np.maximum(most, groups.spread(groups.sum(guesses)))
+    return most
 
 
 def _unanswered(sizes: npt.NDArray[np.int64], accepted: BoolArray) -> BoolArray:
@@ -168,6 +201,35 @@ def _unanswered(sizes: npt.NDArray[np.int64], accepted: BoolArray) -> BoolArray:
     return unanswered
 
 
+def rows(frame: pl.DataFrame) -> Int64Array:
+    """Return logins as whole numbers, shape (n, columns of `LOGINS`): few operations then do for all columns."""
+    return _table({name: frame[name].to_numpy() for name in LOGINS}, len(frame))
+
+
+def _table(columns: Mapping[str, npt.NDArray[Any]], height: int) -> Int64Array:
+    table = np.empty((height, len(LOGINS)), np.int64)
+    for name, number in COLUMN.items():
+        column = columns[name]
+        table[:, number] = column.view(np.int64) if column.dtype == np.uint64 else column
+    return table
+
+
+def frame(rows: Int64Array) -> pl.DataFrame:
+    """Return what `rows` was given."""
+    columns = np.ascontiguousarray(rows.T)
+    return pl.DataFrame(
+        [
+            pl.Series(name, column.view(np.uint64) if dtype == pl.UInt64 else column.astype(_NUMPY.get(dtype, np.int64)))
+            for (name, dtype), column in zip(LOGINS.items(), columns, strict=True)
+        ]
+    )
+
+
+def keys(rows: Int64Array, *names: str) -> UInt64Array:
+    """Hash some columns of `rows`, shape (n,)."""
+    return combined(*(rows[:, COLUMN[name]].view(np.uint64) for name in names))
+
+
 def merged(parts: pl.DataFrame) -> pl.DataFrame:
     """Sum logins that came in parts; panes stay apart, and each is active once.
 
@@ -176,27 +238,31 @@ def merged(parts: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame
         Columns of `LOGINS`, in no particular order.
     """
-    together = _brought_together(parts, combined(parts["contact"].to_numpy(), parts["pane"].to_numpy()))
-    once = np.minimum(together["active"].to_numpy(), 1)
-    return together.with_columns(pl.Series("active", once))
+    return frame(merged_rows(rows(parts)))
 
 
-def summed(parts: pl.DataFrame) -> pl.DataFrame:
-    """Sum logins over panes or blocks; `pane` becomes the last one."""
-    return _brought_together(parts, parts["contact"].to_numpy())
+def merged_rows(parts: Int64Array) -> Int64Array:
+    """Sum rows that came in parts; panes stay apart, and each is active once."""
+    together = _brought_together(parts, keys(parts, "contact", "pane"))
+    active = together[:, COLUMN["active"]]
+    np.minimum(active, 1, out=active)
+    return together
 
 
-def _brought_together(parts: pl.DataFrame, keys: UInt64Array) -> pl.DataFrame:
-    groups = Groups(keys)
+def summed_rows(parts: Int64Array) -> Int64Array:
+    """Sum rows over panes or blocks; `pane` becomes the last one."""
+    return _brought_together(parts, parts[:, COLUMN["contact"]].view(np.uint64))
+
+
+def _brought_together(parts: Int64Array, by: UInt64Array) -> Int64Array:
+    groups = Groups(by)
+    together: Int64Array = parts[groups.some]
     if len(groups) == len(parts):
-        return parts[groups.some]
-    columns = {name: parts[name].to_numpy()[groups.some] for name in ("contact", "source_key", "target_key", "port")}
-    columns |= {name: groups.sum(parts[name].to_numpy()) for name in SUMS}
-    columns |= {
-        name: groups.max(parts[name].to_numpy()) for name in ("pane", "source_internal", "target_internal", "last_seen")
-    }
-    columns["first_seen"] = groups.min(parts["first_seen"].to_numpy())
-    return pl.DataFrame([pl.Series(name, columns[name], dtype) for name, dtype in LOGINS.items()])
+        return together
+    together[:, _SUMMED] = groups.sum(parts[:, _SUMMED])
+    together[:, _LARGEST] = groups.max(parts[:, _LARGEST])
+    together[:, COLUMN["first_seen"]] = groups.min(parts[:, COLUMN["first_seen"]])
+    return together
 
 
 def spread(guesses: Int64Array, sizes: Int64Array, squares: Int64Array) -> npt.NDArray[np.float64]:

@@ -15,7 +15,7 @@ LOGIN[list(LOGIN_PORTS)] = True
 
 def counted(rows: list[Row]) -> pl.DataFrame:
     folded = connections.fold(records(rows).flows, connections.watched(LOGIN_PORTS))
-    return logins.of_connections(connections.begun(folded, folded[:0], folded[:0]), LOGIN)
+    return logins.frame(logins.of_connections(connections.begun(folded, folded[:0], folded[:0]), LOGIN))
 
 
 def row_of(rows: list[Row]) -> dict[str, Any]:
@@ -66,4 +66,5 @@ def test_a_block_is_active_once_and_blocks_add_up() -> None:
     later = one.with_columns(pl.col("pane") + 3600)
     together = logins.merged(pl.concat([one, one, later]))
     assert together.sort("pane")["active"].to_list() == [1, 1]
-    assert logins.summed(together).select("guesses", "active").row(0) == (3, 2)
+    summed = logins.frame(logins.summed_rows(logins.rows(together)))
+    assert summed.select("guesses", "active").row(0) == (3, 2)
