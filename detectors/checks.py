@@ -21,10 +21,11 @@ from detectors.examples import LAST_PANE, traffic
 from detectors.finding import Detection, Finding
 from detectors.incidents import Incidents
 from detectors.span import Position, Span
-from detectors.statistics import contacts, conversations, directory, volumes
+from detectors.statistics import contacts, conversations, directory, login_windows, volumes
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.conversations import REMEMBERED_SECONDS
+from detectors.statistics.login_windows import LoginWindows
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.rollup import SHORT_PANES, TIERS
 from detectors.statistics.rollup import TABLES as ROLLED_UP
@@ -96,8 +97,9 @@ def check_needs(detector: Detector) -> None:
     """Require that what it reads exists, and reaches no further back than what is kept."""
     _require(detector.needs, "the detector reads nothing")
     for need in detector.needs:
-        _require(need.table in TABLES, f"there is no table {need.table!r}; there are {', '.join(TABLES)}")
-        most = TIERS[-1].kept_panes if need.table in ROLLED_UP else SHORT_PANES
+        known = [*TABLES, login_windows.TABLE]
+        _require(need.table in known, f"there is no table {need.table!r}; there are {', '.join(known)}")
+        most = TIERS[-1].kept_panes if need.table in {*ROLLED_UP, login_windows.TABLE} else SHORT_PANES
         _require(1 <= need.panes <= most, f"{need} does not lie between 1 and {most} panes")
 
 
@@ -232,16 +234,15 @@ class Snapshot:
         self._volumes = volumes.fold(flows)
         self._conversations = conversations.fold(flows)
         self._directory = directory.hosts(flows)
+        self._logins = LoginWindows()
+        self._logins.add(flows)
         self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
 
     def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
         """Return a statistic summed over its panes."""
         asked = need, column, least
         if asked not in self._tables:
-            first, end = self.pane - (need.panes - 1) * PANE_SECONDS, self.pane + PANE_SECONDS
-            panes, following = self._panes(first, end), self._panes(end, end + SPREAD_SECONDS)
-            window = Window(panes, need.panes, lambda: following)
-            self._tables[asked] = window.table(need.table, column, least)
+            self._tables[asked] = self._summed(need, column, least)
         return self._tables[asked]
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
@@ -256,6 +257,13 @@ class Snapshot:
             if pane < self.pane:
                 baselines.learn(pane, self._pane(pane).hosts)
         return baselines.baseline(self.pane, column, keys, panes)
+
+    def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
+        if need.table == login_windows.TABLE:
+            return self._logins.table(self.pane, need.panes, column, least)
+        first, end = self.pane - (need.panes - 1) * PANE_SECONDS, self.pane + PANE_SECONDS
+        panes, following = self._panes(first, end), self._panes(end, end + SPREAD_SECONDS)
+        return Window(panes, need.panes, lambda: following).table(need.table, column, least)
 
     def _panes(self, begin: int, end: int) -> list[Pane]:
         seen = {*self._contacts["pane"], *self._volumes["pane"]}

@@ -25,8 +25,10 @@ SCORES: Final = pl.Schema(
 """What every detector says of each entity it looked at; columns of its own may follow.
 
 `source_key` acts and `target_key` is acted on; null where there are many or none. The entity is the end that
-the card names, or the other one where that is null. Of windows of several widths, a column `window_panes` says which
-one a row rests on.
+the card names, or the other one where that is null.
+
+Two columns may follow that all detectors mean the same by: `severity` (String) takes the place of the card's, and
+`window_panes` (Int64) is the width of the window; where they are null or missing, the card and the first need tell.
 """
 
 NO_SCORES: Final = SCORES.to_frame()
@@ -90,7 +92,7 @@ class Card:
     sees
         What it sees, in a sentence or two.
     entity
-        Which end its findings are about.
+        Which end its findings are about. Where either may be many hosts, it is the one that is not.
     severity, severity_inside
         Severity at the threshold, when the acting host is outside, and when it is one's own.
     parameters

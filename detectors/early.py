@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from detectors.episodes import Key, continues, grew, grown, key, opened
+from detectors.episodes import Key, continues, grew, grown, key, opened, superseded
 from detectors.finding import Detection, Finding
+from detectors.stories import containing, contains, rank
 
 
 class _Story:
@@ -84,19 +85,21 @@ class Early:
             Confirmed findings that are open: what belongs to them needs no early word.
         """
         seen: dict[Key, dict[int, list[Detection]]] = {}
-        for detection in detections:
+        for detection in sorted(detections, key=rank):
             of = key(detection)
             known = confirmed.get(of)
-            if known is None or not continues(known, detection.pane):
+            told = known is not None and continues(known, detection.pane)
+            if not told and containing(of, detection, confirmed) is None:
                 seen.setdefault(of, {}).setdefault(detection.pane, []).append(detection)
         published = []
         for of, panes in seen.items():
             if of in self._stories:
                 published += self._stories[of].see(panes)
-            else:
+            elif self._bigger(of, panes) is None:
                 self._stories[of] = story = _Story(panes)
                 self._forgotten.pop(story.finding.id, None)
                 published.append(story.publish())
+            published += self._supersede(of)
         return published
 
     def confirm(self, of: Key, finding: Finding) -> None:
@@ -118,9 +121,10 @@ class Early:
         published = []
         for of, story in [each for each in self._stories.items() if each[1].anchor < closed_until]:
             del self._stories[of]
-            known = confirmed.get(of)
+            bigger = containing(of, story.finding, confirmed)
+            known = confirmed.get(of if bigger is None else bigger)
             later = {pane: each for pane, each in story.panes.items() if pane >= closed_until}
-            if known is not None and continues(known, story.anchor):
+            if known is not None and (bigger is not None or continues(known, story.anchor)):
                 published.append(_ended(story.finding, superseded_by=known.id))
             elif later:
                 self._stories[of] = again = _Story(later)
@@ -132,6 +136,23 @@ class Early:
         for finding in over:
             del self._forgotten[finding.id]
         return published + [_ended(finding) for finding in over]
+
+    def _bigger(self, of: Key, panes: Mapping[int, Sequence[Detection]]) -> Key | None:
+        """Return the bigger story that is told and that detections are part of."""
+        told = {each: story.finding for each, story in self._stories.items()}
+        return containing(of, panes[min(panes)][0], told)
+
+    def _supersede(self, of: Key) -> list[Finding]:
+        """End the stories that are part of one."""
+        if of not in self._stories:
+            return []
+        bigger = self._stories[of].finding
+        parts = [
+            each
+            for each, story in self._stories.items()
+            if each != of and contains(of, bigger.ports, each, story.finding.ports)
+        ]
+        return [superseded(self._stories.pop(each).finding, bigger.id) for each in parts]
 
     def document(self) -> list[Any]:
         """Return the state as a JSON document."""
@@ -155,5 +176,6 @@ class Early:
 
 
 def _ended(finding: Finding, superseded_by: str | None = None) -> Finding:
-    status = "retracted" if superseded_by is None else "superseded"
-    return finding.model_copy(update={"status": status, "superseded_by": superseded_by, "updates": finding.updates + 1})
+    if superseded_by is not None:
+        return superseded(finding, superseded_by)
+    return finding.model_copy(update={"status": "retracted", "updates": finding.updates + 1})

@@ -1,11 +1,18 @@
 """Detections of one attack, brought together into one finding."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from detectors.finding import SEVERITIES, Detection, Finding, finding_id
 
 QUIET_SECONDS: Final = 900
 """An attack that was not seen for so long, in event time, is over."""
+
+_PATIENT: Final[Mapping[str, int]] = {"brute_force": 3600, "slow_scan": 3600}
+"""The same where it is another: those who are slow on purpose pause for longer."""
+
+LONGEST_QUIET_SECONDS: Final = max(QUIET_SECONDS, *_PATIENT.values())
+"""When so much event time has gone by, everything is over that was not seen in it."""
 
 _GROWTH: Final = 2.0
 """An open finding is published again when its value has grown by this factor."""
@@ -60,10 +67,15 @@ def grown(finding: Finding, detection: Detection) -> Finding:
 
 def continues(finding: Finding, pane: int) -> bool:
     """Say whether what is seen in a pane still belongs to a finding."""
-    return finding.window_end + QUIET_SECONDS > pane
+    return finding.window_end + _PATIENT.get(finding.kind, QUIET_SECONDS) > pane
 
 
 def grew(before: Finding, after: Finding, published: float) -> bool:
     """Say whether a finding is worth publishing again: it is more severe, or far above the value last published."""
     rose = SEVERITIES.index(after.severity) > SEVERITIES.index(before.severity)
     return rose or after.value >= published * _GROWTH
+
+
+def superseded(finding: Finding, by: str) -> Finding:
+    """End a finding that turned out to be part of a bigger one."""
+    return finding.model_copy(update={"status": "superseded", "superseded_by": by, "updates": finding.updates + 1})

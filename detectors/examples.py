@@ -84,7 +84,7 @@ def traffic(*, ipv6: bool = False, quiet_hosts: int = 0) -> Table:
     quiet_hosts
         How many hosts take part besides, doing nothing unusual.
     """
-    rows = [*_ordinary(), *_quiet(quiet_hosts), *_scans(), *_upload(), *_refusals()]
+    rows = [*_ordinary(), *_quiet(quiet_hosts), *_scans(), *_upload(), *_refusals(), *_guesses()]
     rows.append({"source": None, "destination": None, "log_status": "NODATA", "end": LAST_PANE})
     return records([_over_ipv6(row) if ipv6 else row for row in rows])
 
@@ -137,6 +137,22 @@ def _upload() -> list[Mapping[str, Any]]:
 def _refusals() -> list[Mapping[str, Any]]:
     refused = {"destination": "10.0.0.5", "destination_port": 8080, "action": "REJECT", "end": LAST_PANE + 30}
     return [{"source": f"198.51.100.{20 + number % 200}", **refused} for number in range(300)]
+
+
+def _guesses() -> list[Mapping[str, Any]]:
+    """Let one source guess at one host, an own host at many, and many sources at one host."""
+    logins = [("198.51.100.8", "10.0.0.21", 22, number) for number in range(60)]
+    logins += [("10.0.0.7", f"10.0.0.{22 + number % 6}", 3389, number) for number in range(40)]
+    logins += [(f"198.51.100.{230 + number % 12}", "10.0.0.29", 21, number) for number in range(48)]
+    return [row for each in logins for row in _attempt(*each)]
+
+
+def _attempt(client: str, server: str, port: int, number: int) -> list[Mapping[str, Any]]:
+    ends = {"packets": 14, "end": LAST_PANE + number % 50}
+    there = {"source": client, "destination": server, "source_port": 41_000 + number, "destination_port": port}
+    back = {"source": server, "destination": client, "source_port": port, "destination_port": 41_000 + number}
+    sent = {"bytes": 1_900 + number % 7 * 16, "tcp_flags": 3}
+    return [{**there, **sent, **ends}, {**back, "bytes": 2_600, "tcp_flags": 19, **ends}]
 
 
 def _exchange(client: str, server: str, end: int, *, sent: int, received: int) -> list[Mapping[str, Any]]:

@@ -110,7 +110,7 @@ class HorizontalScan(Detector):
         # One source is one scan, told by what reached most hosts; the others add their ports.
         ports = pl.col("example_ports").explode().unique().bottom_k(EXAMPLES).sort()
         return (
-            rows.sort("value", "rule", "port", descending=[True, False, False])
+            rows.sort("value", "rule", "port", pl.col("protocols").list.first(), descending=[True, False, False, False])
             .with_columns(all_ports=ports.implode().over("source_key"))
             .unique("source_key", keep="first", maintain_order=True)
         )

@@ -130,7 +130,13 @@ class SlowScan(Detector):
         rows = pl.concat([_COLUMNS.to_frame(), *(part.select(_COLUMNS.names()) for part in parts)])
         excess = pl.col("value") / pl.col("threshold")
         return rows.sort(
-            excess, "value", "window_panes", "port", descending=[True, True, False, False], nulls_last=True
+            excess,
+            "value",
+            "window_panes",
+            "port",
+            pl.col("protocols").list.first(),
+            descending=[True, True, False, False, False],
+            nulls_last=True,
         ).unique(["source_key", "target_key"], keep="first", maintain_order=True)
 
     def describe(self, hit: Mapping[str, Any], view: View) -> Description:

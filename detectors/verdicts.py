@@ -51,7 +51,7 @@ def verdicts(
         for hit in hits.rows(named=True)
         if hit[f"{_entity(detector.card, hit)}_key"] in known
     ]
-    return sorted(found, key=lambda each: (each.scope, each.source or "", each.target or "", each.ports, each.value))
+    return sorted(found, key=_place)
 
 
 def score(value: float, threshold: float) -> float:
@@ -79,6 +79,12 @@ def direction(*, source_internal: bool, target_internal: bool) -> Direction:
     if source_internal:
         return "internal" if target_internal else "outbound"
     return "inbound"
+
+
+def _place(detection: Detection) -> tuple[object, ...]:
+    """Say where a detection comes among those of its kind and pane; the summary tells even the most alike apart."""
+    ends = detection.scope, detection.source or "", detection.target or ""
+    return *ends, detection.ports, detection.value, detection.protocol or 0, detection.window_start, detection.summary
 
 
 def _examples(hits: pl.DataFrame) -> list[int]:
@@ -116,10 +122,11 @@ def _detection(
     acting, acted_on = _address(source), _address(target)
     description = detector.describe({**hit, "source": acting, "target": acted_on}, view)
     window_end = view.pane + PANE_SECONDS
-    panes = hit.get("window_panes", detector.needs[0].panes)
+    panes = hit.get("window_panes") or detector.needs[0].panes
+    usual = severity(card, hit["value"], hit["threshold"], inside=hit["source_internal"])
     return Detection(
         kind=card.kind,
-        severity=severity(card, hit["value"], hit["threshold"], inside=hit["source_internal"]),
+        severity=hit.get("severity") or usual,
         provisional=provisional,
         entity=addresses.written(entity["high"], entity["low"]),
         source=acting,

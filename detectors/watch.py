@@ -14,12 +14,14 @@ from detectors.finding import Detection
 from detectors.route import SHARD_SHIFT
 from detectors.span import Position, Span, unapplied
 from detectors.state import Change, below, prefixed
-from detectors.statistics import contacts, conversations, directory, volumes
+from detectors.statistics import contacts, conversations, directory, login_windows, volumes
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.caps import DEFAULT_CAPS, Bounded, Caps
+from detectors.statistics.connections import LOGIN_PORTS
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS, REMEMBERED_SECONDS
 from detectors.statistics.directory import HOSTS
+from detectors.statistics.login_windows import LoginWindows
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
 from detectors.statistics.rollup import BLOCK_SECONDS, MARGIN_PANES, SHORT_PANES, Rollup
@@ -41,6 +43,7 @@ _MERGES: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
     "volumes": volumes.merged,
     "conversations": conversations.merged,
     "directory": directory.merged,
+    **login_windows.SUMS,
 }
 
 
@@ -74,7 +77,7 @@ class _View:
     def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
         asked = need, column, least
         if asked not in self._tables:
-            self._tables[asked] = self._window(need.panes).table(need.table, column, least)
+            self._tables[asked] = self._summed(need, column, least)
         return self._tables[asked]
 
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
@@ -94,6 +97,11 @@ class _View:
             self._names |= {key: written(high, low) for key, high, low in found.select("key", "high", "low").rows()}
         # What went beyond the caps has no name any more, and is counted there.
         return [name for key in wanted if (name := self._names[key]) is not None]
+
+    def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
+        if need.table != login_windows.TABLE:
+            return self._window(need.panes).table(need.table, column, least)
+        return self._watch.logins.table(self.pane, need.panes, column, least)
 
     def _window(self, panes: int) -> Window:
         if panes not in self._windows:
@@ -115,6 +123,8 @@ class Watch:
         The values of their parameters, by kind.
     caps
         How many rows of each table a shard may keep of a pane, by name of the table.
+    login_ports
+        Ports at which people log in.
     """
 
     def __init__(
@@ -122,6 +132,7 @@ class Watch:
         detectors: Mapping[str, Detector],
         parameters: Mapping[str, Parameters],
         caps: Mapping[str, Caps] = DEFAULT_CAPS,
+        login_ports: Sequence[int] = LOGIN_PORTS,
     ) -> None:
         self._detectors = detectors
         self._parameters = parameters
@@ -137,6 +148,7 @@ class Watch:
         self.conversations = Panes(CONVERSATIONS, self._bounded["conversations"])
         self.directory = Panes(HOSTS, self._bounded["directory"])
         self._rollup = Rollup(self._bounded)
+        self.logins = LoginWindows(self._bounded, login_ports)
         self._rolled_until = -END_OF_TIME
         self._derived: dict[int, Pane] = {}
         self._added: set[int] = set()
@@ -204,8 +216,10 @@ class Watch:
         for pane in sorted({*self.contacts.panes, *self.volumes.panes}):
             if closed_before <= pane < self.closed_until:
                 self._roll(pane)
+                self.logins.advance(pane, self.closed_until)
                 self._close(pane, found)
         self._roll(self.closed_until)
+        self.logins.advance(self.closed_until, self.closed_until)
         self._forget()
         return found
 
@@ -243,7 +257,12 @@ class Watch:
         whole
             Return all there is instead: what is stored begins anew.
         """
-        position = {"applied": self._applied, "reached": self._reached, "rolled_until": self._rolled_until}
+        position = {
+            "applied": self._applied,
+            "reached": self._reached,
+            "rolled_until": self._rolled_until,
+            "logins_rolled_until": self.logins.rolled_until,
+        }
         return [
             Change.of_document("position", position),
             *prefixed("contacts", self.contacts.changes(whole=whole)),
@@ -251,6 +270,7 @@ class Watch:
             *prefixed("conversations", self.conversations.changes(whole=whole)),
             *prefixed("directory", self.directory.changes(whole=whole)),
             *prefixed("rollup", self._rollup.changes(whole=whole)),
+            *prefixed("logins", self.logins.changes(whole=whole)),
             *prefixed("baselines", self.baselines.changes(whole=whole)),
         ]
 
@@ -262,11 +282,13 @@ class Watch:
                 self._applied = {source: Position(*each) for source, each in position["applied"].items()}
                 self._reached = position["reached"]
                 self._rolled_until = position["rolled_until"]
+                self.logins.settled(position["logins_rolled_until"], self.closed_until)
         self.contacts.restore(below("contacts", changes))
         self.volumes.restore(below("volumes", changes))
         self.conversations.restore(below("conversations", changes))
         self.directory.restore(below("directory", changes))
         self._rollup.restore(below("rollup", changes))
+        self.logins.restore(below("logins", changes))
         self.baselines.restore(below("baselines", changes))
         # Nobody has looked at them in this process.
         self._added = {pane for pane in (*self.contacts.panes, *self.volumes.panes) if pane >= self.closed_until}
@@ -278,6 +300,7 @@ class Watch:
             self._added |= self.volumes.add(volumes.fold(flows))
             self.conversations.add(conversations.fold(flows))
             self.directory.add(directory.hosts(flows))
+            self.logins.add(flows)
 
     def _panes(self, begin: int, end: int) -> list[Pane]:
         begins = range(begin, end, PANE_SECONDS)
@@ -329,6 +352,7 @@ class Watch:
             panes.drop_before(oldest)
         self.conversations.drop_before(oldest - REMEMBERED_SECONDS)
         self._rollup.drop_before(self.closed_until)
+        self.logins.drop_before(oldest)
         self._added = {pane for pane in self._added if pane >= self.closed_until}
         for pane in [each for each in self._derived if each < oldest]:
             del self._derived[pane]

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from detectors.catalogue import FixedParameters, catalogue
-from detectors.episodes import QUIET_SECONDS
+from detectors.episodes import LONGEST_QUIET_SECONDS
 from detectors.finding import Finding
 from detectors.incidents import Incidents
 from detectors.span import Int64Array, Position, Span
@@ -104,6 +104,7 @@ class Pipeline:
                 kind: FixedParameters.of(detector.card, settings.detectors.get(kind, {}))
                 for kind, detector in detectors.items()
             },
+            login_ports=settings.services.login_ports,
         )
         self.incidents = Incidents()
         self._evicted: Mapping[str, int] = {}
@@ -118,7 +119,7 @@ class Pipeline:
             self.watermarks.seen(batch.source, int(decoded.table.frame["end"].max()))  # type: ignore[arg-type]  # never null
         for message in batch.messages:
             if WATERMARK_HEADER in message.headers:
-                self.watermarks.complete(batch.source, PANE_SECONDS + SPREAD_SECONDS + QUIET_SECONDS)
+                self.watermarks.complete(batch.source, PANE_SECONDS + SPREAD_SECONDS + LONGEST_QUIET_SECONDS)
         outcome = self._advance(self.watermarks.current)
         statuses = decoded.table.frame["log_status"].value_counts()
         outcome.coverage = {status: count for status, count in statuses.rows() if status != "OK"}

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from detectors.catalogue import cards
+from detectors.statistics.connections import LOGIN_PORTS
 from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import SettingsError, did_you_mean
 from streams.http_settings import HttpSettings
@@ -41,6 +42,20 @@ class TimeSettings(BaseModel):
     )
     early_seconds: float = Field(
         default=0.5, gt=0, description="How often `run` looks at open panes, to tell findings before they are certain."
+    )
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class ServiceSettings(BaseModel):
+    """What servers listen for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    login_ports: tuple[Port, ...] = Field(
+        default=LOGIN_PORTS,
+        description="Ports at which people log in: fewer attempts there are guessing than elsewhere.",
     )
 
 
@@ -71,6 +86,7 @@ class Settings(BaseSettings):
     topics: TopicSettings = Field(default=TopicSettings(), description="The topics.")
     records: RecordSettings = Field(default=RecordSettings(), description="How flow records are written.")
     networks: NetworkSettings = Field(default=NetworkSettings(), description="Which addresses are one's own.")
+    services: ServiceSettings = Field(default=ServiceSettings(), description="What servers listen for.")
     time: TimeSettings = Field(default=TimeSettings(), description="Event time.")
     detectors: Mapping[str, Mapping[str, float]] = Field(
         default={}, description="Parameters of detectors, by kind; `flowhawk detectors` lists them."

@@ -55,6 +55,8 @@ TABLES: Final[Mapping[str, Columns]] = {
     "volumes": Columns("sender_key", "sender_internal", "volume"),
     "conversations": Columns("source_key", "source_internal", "conversation"),
     "directory": Columns("key", "internal", "key"),
+    "connections": Columns("source_key", "source_internal", "report", "last_seen"),
+    "logins": Columns("source_key", "source_internal", "contact", "last_seen"),
 }
 """The tables that are capped, by name."""
 
@@ -63,6 +65,8 @@ DEFAULT_CAPS: Final[Mapping[str, Caps]] = {
     "volumes": Caps(inside=32_768, outside=16_384),
     "conversations": Caps(inside=16_384, outside=8_192),
     "directory": Caps(inside=16_384, outside=16_384),
+    "connections": Caps(inside=8_192, outside=2_048),
+    "logins": Caps(inside=4_096, outside=1_024),
 }
 """Room for several million own hosts, and for as many outside addresses."""
 

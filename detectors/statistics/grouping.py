@@ -84,6 +84,16 @@ class Groups:
         """Take the largest value of each group; of truths, whether any holds."""
         return self._reduced(np.maximum, values)
 
+    def any_bits(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Take the bits that any value of each group has."""
+        return self._reduced(np.bitwise_or, values)
+
+    def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Give each row, shape (n,), the value of its group, shape (groups,)."""
+        rows = np.empty(len(self._order), values.dtype)
+        rows[self._order] = np.repeat(values, self.sizes)
+        return rows
+
     def _reduced(self, function: np.ufunc, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if not len(self._starts):
             return values[:0]

@@ -18,20 +18,23 @@ from detectors.incidents import Incidents
 from detectors.scans import VerticalScan
 from detectors.span import Position, Span
 from detectors.state import Change, below, merged, prefixed
+from detectors.statistics import login_windows
 from detectors.statistics.rollup import TABLES as ROLLED_UP
 from detectors.statistics.rollup import TIERS
 from detectors.statistics.window import TABLES
 from detectors.table import Table
 from detectors.watch import END_OF_TIME, Partial, Watch
 from tests.detectors import strategies
-from tests.detectors.records import Row, attempt
+from tests.detectors.records import Row, attempt, exchange
 
 # So low that a handful of records makes every detector speak.
-PARAMETERS = {
+PARAMETERS: dict[str, dict[str, float]] = {
     "vertical_scan": {"ports": 2},
     "horizontal_scan": {"targets": 2},
     "exfiltration_burst": {"floor_bytes": 50, "asymmetry": 0, "cold_factor": 1, "deviations": 0},
     "slow_scan": {"inside_hour": 1, "inside_day": 2, "ports_hour": 1, "hosts_hour": 1},
+    "brute_force": {"burst": 2, "steady": 2, "slow": 2, "slow_hours": 1, "elsewhere_factor": 1, "targets": 2}
+    | {"sources": 2, "refused": 2, "spread": 9, "spread_elsewhere": 9, "share": 0.1, "known_seconds": 0},
     "rejected_spike": {"floor_records": 1, "deviations": 0, "scan_ports": 3},
 }
 
@@ -51,7 +54,7 @@ class Delivery:
 @st.composite
 def deliveries(draw: st.DrawFn) -> tuple[list[Row], Delivery]:
     panes = draw(st.sampled_from([2, 8, 90]))
-    rows: list[Row] = [*draw(strategies.rows(panes=panes)), *draw(_attempts(panes))]
+    rows: list[Row] = [*draw(strategies.rows(panes=panes)), *draw(_attempts(panes)), *draw(_logins(panes))]
     batches = draw(st.integers(1, 6))
     return rows, Delivery(
         order=draw(st.permutations(range(len(rows)))),
@@ -76,12 +79,38 @@ def _attempts(panes: int) -> st.SearchStrategy[list[Row]]:
     return st.lists(one, max_size=15)
 
 
+@st.composite
+def _logins(draw: st.DrawFn, panes: int) -> list[Row]:
+    """Attempts to log in, each told by one interface or by two, and some in several pieces."""
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["10.0.0.1", "198.51.100.1"]),
+                st.sampled_from(["10.0.0.2", "fd00::3"]),
+                st.sampled_from([22, 2222, 3306]),
+                st.integers(40_000, 40_004),
+                st.integers(START, START + 60 * panes - 1),
+                st.sampled_from(["eni-1", "eni-2"]),
+                st.sampled_from([1200, 6000]),
+            ),
+            max_size=10,
+        )
+    )
+    return [
+        {**row, "interface_id": interface}
+        for client, server, port, client_port, end, interface, size in drawn
+        for row in exchange(client, server, port, client_port=client_port, end=end, sent=size, received=1200)
+    ]
+
+
 class Tells(Detector):
     """Takes down every table of every pane that closes."""
 
     card: ClassVar = replace(VerticalScan.card, kind="tells")
     needs: ClassVar = tuple(Need(table, panes) for table in TABLES for panes in (1, 5)) + tuple(
-        Need(table, panes) for table in sorted(ROLLED_UP) for panes in (tier.kept_panes for tier in TIERS)
+        Need(table, panes)
+        for table in [*sorted(ROLLED_UP), login_windows.TABLE]
+        for panes in (*(tier.kept_panes for tier in TIERS), *[5] * (table == login_windows.TABLE))
     )
 
     def __init__(self, tables: dict[tuple[int, Need], list[tuple[Any, ...]]]) -> None:
@@ -201,6 +230,8 @@ def test_the_records_of_this_test_make_every_detector_speak() -> None:
     rows = [attempt("198.51.100.1", "10.0.0.1", port, action="REJECT") for port in (22, 80)]
     rows += [attempt("10.0.0.2", f"10.0.0.{host}", 22) for host in (3, 4)]
     rows += [attempt("10.0.0.2", "203.0.113.2", 443, end=START + seconds, tcp_flags=3) for seconds in (0, 900)]
+    for port in (40_000, 40_001):
+        rows += exchange("198.51.100.1", "10.0.0.9", 22, client_port=port)
     kinds = {detection["kind"] for detection in at_once(records(rows)).detections}
     assert kinds == set(PARAMETERS)
 
@@ -209,5 +240,6 @@ def test_the_statistics_of_this_test_are_not_empty() -> None:
     rows = [attempt("198.51.100.1", "10.0.0.1", port, action="REJECT") for port in (22, 80)]
     rows += [attempt("10.0.0.2", "203.0.113.2", 443, start=START, end=START + 500, bytes=600)]
     rows += [attempt("10.0.0.2", "203.0.113.2", 443, end=START + 7200)]
+    rows += exchange("198.51.100.1", "10.0.0.9", 22)
     told = {need for (_, need), table in at_once(records(rows)).tables.items() if table}
     assert told == set(Tells.needs)

@@ -356,7 +356,7 @@ def test_where_nothing_changed_only_the_position_is_stored_anew() -> None:
     assert [change.name for change in watch.changes()] == ["position"]
     watch.apply(records(scan(3)), span(1))
     stored = {change.name.split("/")[0] for change in watch.changes()}
-    assert stored == {"position", "contacts", "volumes", "directory"}
+    assert stored == {"position", "contacts", "volumes", "directory", "logins"}
 
 
 def test_a_watch_without_detectors_still_tells_partials() -> None:

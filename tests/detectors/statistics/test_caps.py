@@ -11,7 +11,7 @@ from detectors.span import Position, Span
 from detectors.statistics import contacts
 from detectors.statistics.caps import DEFAULT_CAPS, TABLES, Bounded, Caps
 from detectors.watch import END_OF_TIME, Watch
-from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt
+from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt, exchange
 from tests.detectors.strategies import quick
 
 ROWS = pl.Schema({"key": pl.UInt64(), "internal": pl.Boolean()})
@@ -86,9 +86,12 @@ def test_what_stays_follows_from_the_rows_and_not_from_their_order(
 def test_a_watch_stays_within_its_caps_counts_what_it_left_out_and_goes_on(table: str) -> None:
     tight = dict(DEFAULT_CAPS) | {table: Caps(inside=1, outside=1)}
     watch = Watch({}, {}, tight)
-    spoofed = [attempt(f"198.51.{n // 250}.{n % 250 + 1}", INSIDE, 50_000, end=at(0), packets=9) for n in range(2000)]
+    sources = [f"198.51.{n // 250}.{n % 250 + 1}" for n in range(2000)]
+    spoofed = [attempt(source, INSIDE, 50_000, end=at(0), packets=9) for source in sources]
+    if table == "logins":
+        spoofed = [row for each in sources for row in exchange(each, INSIDE, 22, sent=2000, received=2000, end=at(0))]
     for number in range(20):
-        batch = records(spoofed[number * 100 : (number + 1) * 100])
+        batch = records(spoofed[number::20])
         watch.apply(batch, Span("test", Position(number), Position(number + 1)))
     watch.advance(END_OF_TIME)
     assert watch.evicted[table] >= 1000

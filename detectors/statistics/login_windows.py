@@ -1,0 +1,257 @@
+"""Windows of logins: connections by pane, and what closed panes leave behind in blocks of five minutes and an hour."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from detectors.state import Change, below, prefixed
+from detectors.statistics import connections, logins
+from detectors.statistics.connections import CONNECTIONS, FOLLOWING_PANES, LOGIN_PORTS
+from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, rows_of
+from detectors.statistics.logins import LOGINS
+from detectors.statistics.panes import Panes
+from detectors.statistics.rollup import BLOCK_SECONDS, SHORT_PANES, TIERS, Tier
+
+TABLE: Final = "logins"
+"""Name of the table that detectors read."""
+
+_MARGIN_SECONDS: Final = FOLLOWING_PANES * PANE_SECONDS
+
+_LEAST_REFUSED: Final = 2
+"""Refusals of a client, server and port within five minutes that are worth keeping."""
+
+_LEAST_OF_PROGRAMS: Final = 5
+"""Attempts of one client within a minute that are looked at where programs work by short connections."""
+
+_FAR: Final = 2**62
+
+_Sum = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+SUMS: Final[Mapping[str, _Sum]] = {"connections": connections.merged, "logins": logins.merged}
+"""What sums parts of each table, by name."""
+
+
+class LoginWindows:
+    """The connections of open panes, and the logins of closed ones, over windows of minutes and of hours.
+
+    A connection counts in the pane in which it begins, and is followed for `FOLLOWING_PANES` panes: so many must be
+    known behind a pane before it is asked for.
+
+    Parameters
+    ----------
+    sums
+        By name (`connections`, `logins`), what sums parts of each and keeps them within their caps.
+    login_ports
+        Ports at which people log in.
+    """
+
+    def __init__(self, sums: Mapping[str, _Sum] = SUMS, login_ports: Sequence[int] = LOGIN_PORTS) -> None:
+        self._watched = connections.watched(login_ports)
+        self._login = np.zeros(1 << 16, np.bool_)
+        self._login[list(login_ports)] = True
+        self.connections = Panes(CONNECTIONS, sums["connections"])
+        self._sum = sums["logins"]
+        self._tiers = {tier: Panes(LOGINS, sums["logins"]) for tier in TIERS}
+        self._derived: dict[int, _Part] = {}
+        self._brought_together: dict[Tier, tuple[tuple[int, tuple[int, ...]], _Part]] = {}
+        self._windows: dict[int, Int64Array] = {}
+        self._looked_at = -_FAR, 0
+        self._rolled = 0
+        self.rolled_until = -_FAR
+        """Event time before which panes were rolled up, epoch seconds."""
+        self._closed_until = -_FAR
+
+    def add(self, flows: pl.DataFrame) -> set[int]:
+        """Count records, and return the panes in which any of their connections lie."""
+        return self.connections.add(connections.fold(flows, self._watched))
+
+    def advance(self, until: int, closed_until: int) -> None:
+        """Roll up the blocks before a time, and take note of which panes never change again, epoch seconds."""
+        self._closed_until = closed_until
+        last = until // BLOCK_SECONDS * BLOCK_SECONDS
+        held = {pane // BLOCK_SECONDS * BLOCK_SECONDS for pane in self.connections.panes}
+        for begin in sorted(each for each in held if self.rolled_until <= each < last):
+            self._roll(begin)
+        self.rolled_until = max(self.rolled_until, last)
+
+    def table(self, pane: int, panes: int, column: str | None = None, least: float = 0) -> pl.DataFrame:
+        """Return the logins of the last `panes` panes up to and with one, one row per client, server and port.
+
+        Only those are told whose client or server has to do with an attempt in the pane itself: who guesses slowly
+        is judged whenever a guess comes, and who has stopped is not.
+
+        Parameters
+        ----------
+        pane, panes
+            Begin of the pane, epoch seconds, and the width of the window. Wide windows reach back to the first
+            full block in them.
+        column, least
+            Only rows where this column, which is no key, reaches this number.
+
+        Returns
+        -------
+        pl.DataFrame
+            Columns of `LOGINS`, with `together` and `programs`, see `detectors.statistics.logins`.
+
+        Raises
+        ------
+        ValueError
+            When nothing is kept for so long.
+        """
+        tier = next((tier for tier in TIERS if panes <= tier.kept_panes), None)
+        if tier is None:
+            raise ValueError(f"a window of {panes} panes is wider than what is kept, {TIERS[-1].kept_panes} panes")
+        rows = self._window(pane, panes, tier)
+        together = logins.together(rows)
+        if column is not None:
+            reached = together if column == "together" else rows[:, logins.COLUMN[column]]
+            chosen = np.flatnonzero(reached >= least)
+            if not len(chosen):
+                return _NOTHING
+            rows, together = rows[chosen], together[chosen]
+        programs = pl.Series("programs", logins.of_programs(rows, self._login))
+        return logins.frame(rows).with_columns(pl.Series("together", together), programs)
+
+    def drop_before(self, kept_from: int) -> None:
+        """Forget what no window reaches any more, panes before a time having been left behind by the short ones."""
+        oldest = min(self.rolled_until, kept_from)
+        self.connections.drop_before(oldest - _MARGIN_SECONDS)
+        for pane in [each for each in self._derived if each < oldest]:
+            del self._derived[pane]
+        for tier, blocks in self._tiers.items():
+            blocks.drop_before(self._closed_until - tier.kept_panes * PANE_SECONDS - tier.seconds)
+
+    def changes(self, *, whole: bool) -> Iterator[Change]:
+        """Yield what changed since the last call, or all there is."""
+        for name, store in self._named():
+            yield from prefixed(name, store.changes(whole=whole))
+
+    def settled(self, rolled_until: int, closed_until: int) -> None:
+        """Take up how far time had come in what is restored."""
+        self.rolled_until, self._closed_until = rolled_until, closed_until
+
+    def restore(self, changes: Iterable[Change]) -> None:
+        """Take up what `changes` yielded."""
+        known = list(changes)
+        for name, store in self._named():
+            store.restore(below(name, known))
+
+    def _named(self) -> Iterator[tuple[str, Panes]]:
+        yield "connections", self.connections
+        for tier, blocks in self._tiers.items():
+            yield f"{tier.seconds}", blocks
+
+    def _window(self, pane: int, panes: int, tier: Tier) -> Int64Array:
+        """Sum the logins of a window; those of the pane looked at last are kept if it is closed."""
+        if self._looked_at != (pane, self._rolled):
+            self._windows.clear()
+            self._looked_at = pane, self._rolled
+        rows = self._windows.get(panes)
+        if rows is None:
+            rows = self._summed(pane, panes, tier)
+            if pane < self._closed_until:
+                self._windows[panes] = rows
+        return rows
+
+    def _summed(self, pane: int, panes: int, tier: Tier) -> Int64Array:
+        active = self._active(pane)
+        if not len(active):
+            return active
+        first, seconds = pane - (panes - 1) * PANE_SECONDS, PANE_SECONDS
+        parts: list[_Part] = []
+        if panes > SHORT_PANES:
+            seconds = tier.seconds
+            parts.append(self._blocks(tier, -(-first // seconds) * seconds, pane))
+            first = max(first, self.rolled_until)
+        parts += [self._logins(each) for each in self._held(first, pane + PANE_SECONDS)]
+        rows = _of(parts, active)
+        if seconds != PANE_SECONDS:
+            begin = rows[:, logins.COLUMN["pane"]]
+            begin -= begin % seconds
+            rows = logins.merged_rows(rows)
+        return logins.summed_rows(rows)
+
+    def _active(self, pane: int) -> Int64Array:
+        """Return the logins of a pane that have to do with an attempt."""
+        own = self._logins(pane).rows
+        few = np.where(logins.of_programs(own, self._login), _LEAST_OF_PROGRAMS, 1)
+        active: Int64Array = own[(own[:, logins.COLUMN["guesses"]] >= few) | (own[:, logins.COLUMN["refused"]] > 0)]
+        return active
+
+    def _blocks(self, tier: Tier, begin: int, end: int) -> "_Part":
+        """Bring together the blocks that begin from a time up to and with another; they change only when one is rolled."""
+        blocks = self._tiers[tier]
+        chosen = tuple(each for each in blocks.panes if begin <= each <= end)
+        known, part = self._brought_together.get(tier, (None, _EMPTY))
+        if known != (self._rolled, chosen):
+            part = _Part.of([logins.rows(blocks.summed(each)) for each in chosen])
+            self._brought_together[tier] = (self._rolled, chosen), part
+        return part
+
+    def _logins(self, pane: int) -> "_Part":
+        """Count the logins that begin in a pane; those of closed panes are kept, as they never change again."""
+        if pane in self._derived:
+            return self._derived[pane]
+        end = pane + PANE_SECONDS
+        fresh = connections.begun(
+            self.connections.summed(pane),
+            self.connections.between(pane - _MARGIN_SECONDS, pane),
+            self.connections.between(end, end + _MARGIN_SECONDS),
+        )
+        counted = _Part.of([logins.of_connections(fresh, self._login)])
+        if pane < self._closed_until:
+            self._derived[pane] = counted
+        return counted
+
+    def _roll(self, begin: int) -> None:
+        """Take up the block of five minutes that begins then."""
+        self._rolled += 1
+        rows = _Part.of([self._logins(each).rows for each in self._held(begin, begin + BLOCK_SECONDS)]).rows
+        rows[:, logins.COLUMN["pane"]] = begin
+        together = logins.frame(logins.merged_rows(rows))
+        for tier, blocks in self._tiers.items():
+            # Single refusals are the noise of the Internet, and no long window asks for any.
+            refused = (pl.col("refused") >= _LEAST_REFUSED) & (tier is TIERS[0])
+            kept = self._sum(together.filter((pl.col("guesses") > 0) | (pl.col("sessions") > 0) | refused))
+            blocks.add(kept.with_columns(pl.lit(begin // tier.seconds * tier.seconds, pl.Int64).alias("pane")))
+
+    def _held(self, begin: int, end: int) -> list[int]:
+        return [each for each in self.connections.panes if begin <= each < end]
+
+
+class _Part(NamedTuple):
+    """Logins, see `detectors.statistics.logins.rows`, with the hashes of both ends and the port."""
+
+    rows: Int64Array
+    ends: tuple[UInt64Array, ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[Int64Array]) -> "_Part":
+        """Put rows together."""
+        rows = np.concatenate([_EMPTY.rows, *parts])
+        return cls(rows, tuple(logins.keys(rows, end, "port") for end in _ENDS))
+
+
+_ENDS: Final = ("source_key", "target_key")
+
+_EMPTY: Final = _Part(np.zeros((0, len(LOGINS)), np.int64), (np.zeros(0, np.uint64),) * len(_ENDS))
+
+
+def _of(parts: Sequence[_Part], active: Int64Array) -> Int64Array:
+    """Return the rows of the same clients, or of the same servers, at the same ports."""
+    rows = np.concatenate([part.rows for part in parts])
+    own = np.zeros(len(rows), np.bool_)
+    for number, end in enumerate(_ENDS):
+        wanted = Groups(logins.keys(active, end, "port")).keys
+        own |= rows_of(wanted, np.concatenate([part.ends[number] for part in parts]))[1]
+    chosen: Int64Array = rows[own]
+    return chosen
+
+
+_NOTHING: Final = LOGINS.to_frame().with_columns(
+    pl.Series("together", [], pl.Int64), pl.Series("programs", [], pl.Boolean)
+)
