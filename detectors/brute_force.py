@@ -174,9 +174,7 @@ class BruteForce(Detector):
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score sources that guess at many hosts, then hosts at which many guess, then single pairs of both."""
-        tables = {
-            rule: view.table(rule.need, "together", max(parameters.least(rule.parameter), 1)) for rule in _RULES
-        }
+        tables = {rule: view.table(rule.need, "together", _least(rule, parameters)) for rule in _RULES}
         # Who was there from the start is asked only where it matters: that takes the whole day.
         programs = any((table["programs"] & table["source_internal"]).any() for table in tables.values())
         known = _known(view.table(_SLOW), parameters) if programs else np.zeros(0, np.uint64)
@@ -235,6 +233,12 @@ _ENDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def _port(port: int) -> str:
     return f"port {port} ({_NAMES[port]})" if port in _NAMES else f"port {port}"
+
+
+def _least(rule: _Rule, parameters: Parameters) -> float:
+    """Return what `together` is at least where a limit is reached, whoever it holds for."""
+    factor = logins.OTHERS_COUNT if rule.parts else min(logins.OTHERS_COUNT, parameters.least("elsewhere_factor"))
+    return max(parameters.least(rule.parameter) * factor, 1)
 
 
 def _known(day: pl.DataFrame, parameters: Parameters) -> UInt64Array:

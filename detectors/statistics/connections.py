@@ -1,7 +1,7 @@
 """Connections: each TCP connection to a service at which people log in, while it is young; the rest is left out."""
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ _CHATTY_PORTS: Final = (
     9094, 9100, 9200, 9300, 9443, 10250, 10256, 11211, 15012, 15017, 50051,
 )  # fmt: skip
 """Services whose ordinary use is many short, similar connections: web, mail, directories, metrics, queues."""
+
+Columns = dict[str, npt.NDArray[Any]]
 
 _NEUTRAL, _CHATTY, _LOGIN = range(3)
 
@@ -69,7 +71,10 @@ REJECTED: Final = 32
 
 _SYN, _FIN_OR_RST = 2, 5
 
-_SAME: Final = ("report", "connection", "contact", "source_key", "target_key", "port")
+_READ: Final = (
+    "source_key", "destination_key", "source_internal", "destination_internal", "source_port", "destination_port",
+    "protocol", "tcp_flags", "weight", "packets", "bytes", "start", "end", "action", "interface_id",
+)  # fmt: skip
 _LARGEST: Final = ("source_internal", "weight", "last_seen")
 _SIZES: Final = ("sent_packets", "sent_bytes", "received_packets", "received_bytes")
 
@@ -105,7 +110,7 @@ def fold(flows: pl.DataFrame, ports: npt.NDArray[np.uint8]) -> pl.DataFrame:
     rows = np.flatnonzero((flows["protocol"].to_numpy() == TCP) & ((kind == _LOGIN) | ((kind == _NEUTRAL) & few)))
     if not len(rows):
         return CONNECTIONS.to_frame()
-    flows = flows[rows]
+    flows = flows.select(_READ)[rows]
     flags = flows["tcp_flags"].fill_null(0).to_numpy()
     source_ports, destination_ports = flows["source_port"].to_numpy(), flows["destination_port"].to_numpy()
     back = answering(source_ports, destination_ports, flags)
@@ -155,24 +160,30 @@ def merged(parts: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame
         Columns of `CONNECTIONS`; of one pane, in ascending order of `report`.
     """
-    panes, reports = parts["pane"].to_numpy(), parts["report"].to_numpy()
+    columns = _columns(parts)
+    panes, reports = columns["pane"], columns["report"]
     several = len(panes) > 0 and bool((panes != panes[0]).any())
-    return _brought_together(parts, combined(reports, panes) if several else reports, Groups.sum)
+    together = _brought_together(columns, combined(reports, panes) if several else reports, Groups.sum)
+    return pl.DataFrame([pl.Series(name, together[name]) for name in CONNECTIONS])
 
 
-def _brought_together(parts: pl.DataFrame, keys: UInt64Array, sizes: Callable[..., Int64Array]) -> pl.DataFrame:
+def _columns(frame: pl.DataFrame) -> Columns:
+    return {name: frame[name].to_numpy() for name in CONNECTIONS}
+
+
+def _brought_together(parts: Columns, keys: UInt64Array, sizes: Callable[..., Int64Array]) -> Columns:
     groups = Groups(keys)
-    if len(groups) == len(parts):
-        return parts[groups.some]
-    columns = {name: parts[name].to_numpy()[groups.some] for name in ("pane", *_SAME)}
-    columns |= {name: groups.max(parts[name].to_numpy()) for name in _LARGEST}
-    columns |= {name: sizes(groups, parts[name].to_numpy()) for name in _SIZES}
-    columns["signs"] = groups.any_bits(parts["signs"].to_numpy())
-    columns["first_seen"] = groups.min(parts["first_seen"].to_numpy())
-    return pl.DataFrame([pl.Series(name, columns[name], dtype) for name, dtype in CONNECTIONS.items()])
+    together = {name: column[groups.some] for name, column in parts.items()}
+    if len(groups) == len(keys):
+        return together
+    together |= {name: groups.max(parts[name]) for name in _LARGEST}
+    together |= {name: sizes(groups, parts[name]) for name in _SIZES}
+    together["signs"] = groups.any_bits(parts["signs"])
+    together["first_seen"] = groups.min(parts["first_seen"])
+    return together
 
 
-def begun(own: pl.DataFrame, before: pl.DataFrame, following: pl.DataFrame) -> pl.DataFrame:
+def begun(own: pl.DataFrame, before: pl.DataFrame, following: pl.DataFrame) -> Columns:
     """Tell the connections that begin in a pane, each once, with what was exchanged in it while it was young.
 
     Parameters
@@ -184,16 +195,23 @@ def begun(own: pl.DataFrame, before: pl.DataFrame, following: pl.DataFrame) -> p
 
     Returns
     -------
-    pl.DataFrame
-        Columns of `CONNECTIONS`, with the larger of what several interfaces reported.
+    Mapping
+        Columns of `CONNECTIONS` by name, each of shape (n,), with the larger of what several interfaces reported.
     """
-    own_connections = own["connection"].to_numpy()
-    _, earlier = rows_of(Groups(before["connection"].to_numpy()).keys, own_connections)
-    fresh = Groups(own_connections[~earlier]).keys
-    _, later = rows_of(fresh, following["connection"].to_numpy())
-    parts = pl.concat([own.filter(pl.Series(~earlier)), following.filter(pl.Series(later))])
-    reports = _brought_together(parts, parts["report"].to_numpy(), Groups.sum) if later.any() else parts
-    together = _brought_together(reports, reports["connection"].to_numpy(), Groups.max)
-    return together.with_columns(
-        own["pane"][:1].new_from_index(0, len(together)) if len(together) else together["pane"]
-    )
+    columns = _columns(own)
+    groups = Groups(columns["connection"])
+    fresh = np.ones(len(groups), np.bool_)
+    earlier, known = rows_of(groups.keys, before["connection"].to_numpy())
+    fresh[earlier[known]] = False
+    rows = np.flatnonzero(groups.spread(fresh))
+    of_own, known = rows_of(groups.keys, following["connection"].to_numpy())
+    later = np.flatnonzero(known & fresh[of_own]) if len(fresh) else np.zeros(0, np.int64)
+    if not len(later):
+        reports = {name: column[rows] for name, column in columns.items()}
+    else:
+        more = _columns(following)
+        parts = {name: np.concatenate([column[rows], more[name][later]]) for name, column in columns.items()}
+        reports = _brought_together(parts, parts["report"], Groups.sum)
+    together = _brought_together(reports, reports["connection"], Groups.max)
+    together["pane"] = np.full(len(together["pane"]), columns["pane"][0] if len(own) else 0, np.int64)
+    return together

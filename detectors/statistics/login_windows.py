@@ -58,7 +58,7 @@ class LoginWindows:
         self._tiers = {tier: Panes(LOGINS, sums["logins"]) for tier in TIERS}
         self._derived: dict[int, _Part] = {}
         self._brought_together: dict[Tier, tuple[tuple[int, tuple[int, ...]], _Part]] = {}
-        self._windows: dict[int, Int64Array] = {}
+        self._windows: dict[int, _Part] = {}
         self._looked_at = -_FAR, 0
         self._rolled = 0
         self.rolled_until = -_FAR
@@ -105,16 +105,23 @@ class LoginWindows:
         tier = next((tier for tier in TIERS if panes <= tier.kept_panes), None)
         if tier is None:
             raise ValueError(f"a window of {panes} panes is wider than what is kept, {TIERS[-1].kept_panes} panes")
-        rows = self._window(pane, panes, tier)
-        together = logins.together(rows)
-        if column is not None:
-            reached = together if column == "together" else rows[:, logins.COLUMN[column]]
-            chosen = np.flatnonzero(reached >= least)
-            if not len(chosen):
-                return _NOTHING
-            rows, together = rows[chosen], together[chosen]
-        programs = pl.Series("programs", logins.of_programs(rows, self._login))
-        return logins.frame(rows).with_columns(pl.Series("together", together), programs)
+        part = self._window(pane, panes, tier)
+        rows = part.rows
+        if column == "together":
+            # Whole groups stay or go, so that it makes no difference that nothing is summed yet.
+            rows = rows[logins.together(rows, part.ends, self._login) >= least]
+        elif column is not None and rows[:, logins.COLUMN[column]].sum() < least:
+            rows = rows[:0]
+        if not len(rows):
+            return _NOTHING
+        if panes > SHORT_PANES:
+            rows = logins.merged_rows(rows)
+        rows = logins.summed_rows(rows)
+        if column is not None and column != "together":
+            rows = rows[rows[:, logins.COLUMN[column]] >= least]
+        ends = _Part.of([rows]).ends
+        together, programs = logins.together(rows, ends, self._login), logins.of_programs(rows, self._login)
+        return pl.DataFrame([*logins.series(rows), pl.Series("together", together), pl.Series("programs", programs)])
 
     def drop_before(self, kept_from: int) -> None:
         """Forget what no window reaches any more, panes before a time having been left behind by the short ones."""
@@ -145,22 +152,25 @@ class LoginWindows:
         for tier, blocks in self._tiers.items():
             yield f"{tier.seconds}", blocks
 
-    def _window(self, pane: int, panes: int, tier: Tier) -> Int64Array:
-        """Sum the logins of a window; those of the pane looked at last are kept if it is closed."""
+    def _window(self, pane: int, panes: int, tier: Tier) -> "_Part":
+        """Return the logins of a window in parts, those of wide ones with their block as pane.
+
+        Those of the pane looked at last are kept if it is closed.
+        """
         if self._looked_at != (pane, self._rolled):
             self._windows.clear()
             self._looked_at = pane, self._rolled
-        rows = self._windows.get(panes)
-        if rows is None:
-            rows = self._summed(pane, panes, tier)
+        part = self._windows.get(panes)
+        if part is None:
+            part = self._gathered(pane, panes, tier)
             if pane < self._closed_until:
-                self._windows[panes] = rows
-        return rows
+                self._windows[panes] = part
+        return part
 
-    def _summed(self, pane: int, panes: int, tier: Tier) -> Int64Array:
+    def _gathered(self, pane: int, panes: int, tier: Tier) -> "_Part":
         active = self._active(pane)
-        if not len(active):
-            return active
+        if not len(active[0]):
+            return _EMPTY
         first, seconds = pane - (panes - 1) * PANE_SECONDS, PANE_SECONDS
         parts: list[_Part] = []
         if panes > SHORT_PANES:
@@ -168,19 +178,17 @@ class LoginWindows:
             parts.append(self._blocks(tier, -(-first // seconds) * seconds, pane))
             first = max(first, self.rolled_until)
         parts += [self._logins(each) for each in self._held(first, pane + PANE_SECONDS)]
-        rows = _of(parts, active)
-        if seconds != PANE_SECONDS:
-            begin = rows[:, logins.COLUMN["pane"]]
-            begin -= begin % seconds
-            rows = logins.merged_rows(rows)
-        return logins.summed_rows(rows)
+        part = _of(parts, active)
+        begin = part.rows[:, logins.COLUMN["pane"]]
+        begin -= begin % seconds
+        return part
 
-    def _active(self, pane: int) -> Int64Array:
-        """Return the logins of a pane that have to do with an attempt."""
-        own = self._logins(pane).rows
+    def _active(self, pane: int) -> tuple[UInt64Array, ...]:
+        """Return the hashes of the clients, and of the servers, that have to do with an attempt in a pane, ascending."""
+        own, ends = self._logins(pane)
         few = np.where(logins.of_programs(own, self._login), _LEAST_OF_PROGRAMS, 1)
-        active: Int64Array = own[(own[:, logins.COLUMN["guesses"]] >= few) | (own[:, logins.COLUMN["refused"]] > 0)]
-        return active
+        active = (own[:, logins.COLUMN["guesses"]] >= few) | (own[:, logins.COLUMN["refused"]] > 0)
+        return tuple(Groups(end[active]).keys for end in ends)
 
     def _blocks(self, tier: Tier, begin: int, end: int) -> "_Part":
         """Bring together the blocks that begin from a time up to and with another; they change only when one is rolled."""
@@ -210,7 +218,8 @@ class LoginWindows:
     def _roll(self, begin: int) -> None:
         """Take up the block of five minutes that begins then."""
         self._rolled += 1
-        rows = _Part.of([self._logins(each).rows for each in self._held(begin, begin + BLOCK_SECONDS)]).rows
+        held = [self._logins(each).rows for each in self._held(begin, begin + BLOCK_SECONDS)]
+        rows = np.concatenate([_EMPTY.rows, *held])
         rows[:, logins.COLUMN["pane"]] = begin
         together = logins.frame(logins.merged_rows(rows))
         for tier, blocks in self._tiers.items():
@@ -241,15 +250,13 @@ _ENDS: Final = ("source_key", "target_key")
 _EMPTY: Final = _Part(np.zeros((0, len(LOGINS)), np.int64), (np.zeros(0, np.uint64),) * len(_ENDS))
 
 
-def _of(parts: Sequence[_Part], active: Int64Array) -> Int64Array:
+def _of(parts: Sequence[_Part], active: tuple[UInt64Array, ...]) -> _Part:
     """Return the rows of the same clients, or of the same servers, at the same ports."""
-    rows = np.concatenate([part.rows for part in parts])
-    own = np.zeros(len(rows), np.bool_)
-    for number, end in enumerate(_ENDS):
-        wanted = Groups(logins.keys(active, end, "port")).keys
-        own |= rows_of(wanted, np.concatenate([part.ends[number] for part in parts]))[1]
-    chosen: Int64Array = rows[own]
-    return chosen
+    ends = [np.concatenate(each) for each in zip(*(part.ends for part in parts), strict=True)]
+    own = np.zeros(len(ends[0]), np.bool_)
+    for wanted, end in zip(active, ends, strict=True):
+        own |= rows_of(wanted, end)[1]
+    return _Part(np.concatenate([part.rows for part in parts])[own], tuple(end[own] for end in ends))
 
 
 _NOTHING: Final = LOGINS.to_frame().with_columns(
