@@ -176,7 +176,7 @@ class BruteForce(Detector):
         """Score sources that guess at many hosts, then hosts at which many guess, then single pairs of both."""
         tables = {rule: view.table(rule.need, "together", _least(rule, parameters)) for rule in _RULES}
         # Who was there from the start is asked only where it matters: that takes the whole day.
-        programs = any((table["programs"] & table["source_internal"]).any() for table in tables.values())
+        programs = any((table["programs"] & table["source_internal"]).any() for table in tables.values() if len(table))
         known = _known(view.table(_SLOW), parameters) if programs else np.zeros(0, np.uint64)
         windows = [(rule, _Rows(table, known, parameters)) for rule, table in tables.items() if len(table)]
         found: list[pl.DataFrame] = []
@@ -339,8 +339,9 @@ class _Rows:
 
 def _refused(rows: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
     """Score what was refused at login services, pair by pair; a program that looks for its database does not count."""
-    many = rows["refused"].to_numpy() >= parameters.least("refused")
-    hits = rows.filter(pl.Series(many) & ~rows["programs"])
+    if rows.is_empty():
+        return _NOTHING
+    hits = rows.filter(~pl.col("programs"))
     if hits.is_empty():
         return _NOTHING
     one = pl.lit(1, pl.Int64)

@@ -183,15 +183,17 @@ def _brought_together(parts: Columns, keys: UInt64Array, sizes: Callable[..., In
     return together
 
 
-def begun(own: pl.DataFrame, before: pl.DataFrame, following: pl.DataFrame) -> Columns:
+def begun(own: pl.DataFrame, before: UInt64Array, following: pl.DataFrame) -> Columns:
     """Tell the connections that begin in a pane, each once, with what was exchanged in it while it was young.
 
     Parameters
     ----------
     own
         The pane, each row summed.
-    before, following
-        The `FOLLOWING_PANES` panes before and behind it, in any order.
+    before
+        The column `connection` of the `FOLLOWING_PANES` panes before it, in any order.
+    following
+        The `FOLLOWING_PANES` panes behind it, in any order.
 
     Returns
     -------
@@ -201,7 +203,7 @@ def begun(own: pl.DataFrame, before: pl.DataFrame, following: pl.DataFrame) -> C
     columns = _columns(own)
     groups = Groups(columns["connection"])
     fresh = np.ones(len(groups), np.bool_)
-    earlier, known = rows_of(groups.keys, before["connection"].to_numpy())
+    earlier, known = rows_of(groups.keys, before)
     fresh[earlier[known]] = False
     rows = np.flatnonzero(groups.spread(fresh))
     of_own, known = rows_of(groups.keys, following["connection"].to_numpy())

@@ -59,6 +59,7 @@ class LoginWindows:
         self._derived: dict[int, _Part] = {}
         self._brought_together: dict[Tier, tuple[tuple[int, tuple[int, ...]], _Part]] = {}
         self._windows: dict[int, _Part] = {}
+        self._actors: tuple[UInt64Array, ...] = ()
         self._looked_at = -_FAR, 0
         self._rolled = 0
         self.rolled_until = -_FAR
@@ -157,19 +158,16 @@ class LoginWindows:
 
         Those of the pane looked at last are kept if it is closed.
         """
-        if self._looked_at != (pane, self._rolled):
+        if self._looked_at != (pane, self._rolled) or pane >= self._closed_until:
             self._windows.clear()
             self._looked_at = pane, self._rolled
-        part = self._windows.get(panes)
-        if part is None:
-            part = self._gathered(pane, panes, tier)
-            if pane < self._closed_until:
-                self._windows[panes] = part
-        return part
+            self._actors = self._active(pane)
+        if panes not in self._windows:
+            self._windows[panes] = self._gathered(pane, panes, tier)
+        return self._windows[panes]
 
     def _gathered(self, pane: int, panes: int, tier: Tier) -> "_Part":
-        active = self._active(pane)
-        if not len(active[0]):
+        if not len(self._actors[0]):
             return _EMPTY
         first, seconds = pane - (panes - 1) * PANE_SECONDS, PANE_SECONDS
         parts: list[_Part] = []
@@ -178,7 +176,7 @@ class LoginWindows:
             parts.append(self._blocks(tier, -(-first // seconds) * seconds, pane))
             first = max(first, self.rolled_until)
         parts += [self._logins(each) for each in self._held(first, pane + PANE_SECONDS)]
-        part = _of(parts, active)
+        part = _of(parts, self._actors)
         begin = part.rows[:, logins.COLUMN["pane"]]
         begin -= begin % seconds
         return part
@@ -207,7 +205,7 @@ class LoginWindows:
         end = pane + PANE_SECONDS
         fresh = connections.begun(
             self.connections.summed(pane),
-            self.connections.between(pane - _MARGIN_SECONDS, pane),
+            self.connections.column("connection", pane - _MARGIN_SECONDS, pane),
             self.connections.between(end, end + _MARGIN_SECONDS),
         )
         counted = _Part.of([logins.of_connections(fresh, self._login)])
@@ -221,12 +219,14 @@ class LoginWindows:
         held = [self._logins(each).rows for each in self._held(begin, begin + BLOCK_SECONDS)]
         rows = np.concatenate([_EMPTY.rows, *held])
         rows[:, logins.COLUMN["pane"]] = begin
-        together = logins.frame(logins.merged_rows(rows))
+        rows = logins.merged_rows(rows)
+        guesses, sessions, refused = (rows[:, logins.COLUMN[name]] for name in ("guesses", "sessions", "refused"))
         for tier, blocks in self._tiers.items():
             # Single refusals are the noise of the Internet, and no long window asks for any.
-            refused = (pl.col("refused") >= _LEAST_REFUSED) & (tier is TIERS[0])
-            kept = self._sum(together.filter((pl.col("guesses") > 0) | (pl.col("sessions") > 0) | refused))
-            blocks.add(kept.with_columns(pl.lit(begin // tier.seconds * tier.seconds, pl.Int64).alias("pane")))
+            least_refused = _LEAST_REFUSED if tier is TIERS[0] else _FAR
+            kept = rows[(guesses > 0) | (sessions > 0) | (refused >= least_refused)]
+            kept[:, logins.COLUMN["pane"]] = begin // tier.seconds * tier.seconds
+            blocks.add(self._sum(logins.frame(kept)))
 
     def _held(self, begin: int, end: int) -> list[int]:
         return [each for each in self.connections.panes if begin <= each < end]

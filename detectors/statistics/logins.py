@@ -250,7 +250,8 @@ def merged(parts: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame
         Columns of `LOGINS`, in no particular order.
     """
-    return frame(merged_rows(rows(parts)))
+    groups = Groups(combined(parts["contact"].to_numpy(), parts["pane"].to_numpy()))
+    return parts if len(groups) == len(parts) else frame(merged_rows(rows(parts)))
 
 
 def merged_rows(parts: Int64Array) -> Int64Array:

@@ -18,7 +18,7 @@ def young(rows: Sequence[Row], pane: int = 0) -> pl.DataFrame:
     """The connections that begin in a pane."""
     every = folded(rows)
     own, before, after = (every.filter(pl.col("pane").is_between(*span)) for span in _spans(pane))
-    return pl.DataFrame(connections.begun(connections.merged(own), before, after))
+    return pl.DataFrame(connections.begun(connections.merged(own), before["connection"].to_numpy(), after))
 
 
 def _spans(pane: int) -> list[tuple[int, int]]:
@@ -59,6 +59,6 @@ def test_a_login_service_among_the_chatty_ones_is_watched_when_it_is_said_to_be_
 
 
 def test_nothing_begins_where_there_is_nothing() -> None:
-    begun = pl.DataFrame(connections.begun(NOTHING, NOTHING, NOTHING))
+    begun = pl.DataFrame(connections.begun(NOTHING, NOTHING["connection"].to_numpy(), NOTHING))
     assert begun.is_empty()
     assert begun.schema == CONNECTIONS
