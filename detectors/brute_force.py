@@ -178,7 +178,8 @@ class BruteForce(Detector):
         # Who was there from the start is asked only where it matters: that takes the whole day.
         programs = any((table["programs"] & table["source_internal"]).any() for table in tables.values() if len(table))
         known = _known(view.table(_SLOW), parameters) if programs else np.zeros(0, np.uint64)
-        windows = [(rule, _Rows(table, known, parameters)) for rule, table in tables.items() if len(table)]
+        strangers = [(rule, _strangers(table, known, parameters.least(rule.parameter))) for rule, table in tables.items()]
+        windows = [(rule, _Rows(table, parameters)) for rule, table in strangers if len(table)]
         found: list[pl.DataFrame] = []
         for by in _ENDS if windows else ():
             hits = _strongest([rows.over(rule, by, parameters) for rule, rows in windows])
@@ -254,6 +255,16 @@ def _known(day: pl.DataFrame, parameters: Parameters) -> UInt64Array:
     return np.sort(day["contact"].to_numpy()[own[early]])
 
 
+def _strangers(table: pl.DataFrame, known: UInt64Array, least: float) -> pl.DataFrame:
+    """Leave out known contacts, ascending; and everybody, if the others have made fewer guesses than `least`."""
+    if table.is_empty():
+        return table
+    strangers = ~rows_of(known, table["contact"].to_numpy())[1]
+    if table["guesses"].to_numpy()[strangers].sum() < least:
+        return table.clear()
+    return table if strangers.all() else table.filter(pl.Series(strangers))
+
+
 class _Rows:
     """The logins of one window that may be guessing.
 
@@ -261,21 +272,17 @@ class _Rows:
     ----------
     table
         The logins.
-    known
-        Contacts to leave out, ascending.
     parameters
         The detector's.
     """
 
-    def __init__(self, table: pl.DataFrame, known: UInt64Array, parameters: Parameters) -> None:
-        strangers = ~rows_of(known, table["contact"].to_numpy())[1]
-        self._table = table if strangers.all() else table.filter(pl.Series(strangers))
+    def __init__(self, table: pl.DataFrame, parameters: Parameters) -> None:
+        self._table = table
         self._parameters = parameters
 
     def without(self, hits: pl.DataFrame, by: str) -> "_Rows":
         """Leave out what is told."""
-        rest = self._table.join(hits, on=list(_ENDS[by]), how="anti")
-        return _Rows(rest, np.zeros(0, np.uint64), self._parameters)
+        return _Rows(self._table.join(hits, on=list(_ENDS[by]), how="anti"), self._parameters)
 
     def over(self, rule: _Rule, by: str, parameters: Parameters) -> pl.DataFrame:
         """Return the columns of `_FOUND` where there are too many attempts that are alike."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from detectors.statistics.contacts import PANE_SECONDS, answering, contact_keys, refused
-from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
+from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined
 
 TCP: Final = 6
 
@@ -80,6 +80,9 @@ _SIZES: Final = ("sent_packets", "sent_bytes", "received_packets", "received_byt
 
 FOLLOWING_PANES: Final = 2
 """How many panes behind the one it begins in a connection is followed, and in how many before it must be unseen."""
+
+
+_YOUNG_SECONDS: Final = FOLLOWING_PANES * PANE_SECONDS
 
 
 def watched(login_ports: Iterable[int]) -> npt.NDArray[np.uint8]:
@@ -183,37 +186,31 @@ def _brought_together(parts: Columns, keys: UInt64Array, sizes: Callable[..., In
     return together
 
 
-def begun(own: pl.DataFrame, before: UInt64Array, following: pl.DataFrame) -> Columns:
-    """Tell the connections that begin in a pane, each once, with what was exchanged in it while it was young.
+def begun(connections: pl.DataFrame, begin: int, end: int) -> Columns:
+    """Tell the connections that begin in some panes, each once, with what was exchanged in it while it was young.
 
     Parameters
     ----------
-    own
-        The pane, each row summed.
-    before
-        The column `connection` of the `FOLLOWING_PANES` panes before it, in any order.
-    following
-        The `FOLLOWING_PANES` panes behind it, in any order.
+    connections
+        Those of the panes, and of `FOLLOWING_PANES` panes before and behind them; panes in ascending order.
+    begin, end
+        Begin of the first pane, and end of the last one, epoch seconds.
 
     Returns
     -------
     Mapping
-        Columns of `CONNECTIONS` by name, each of shape (n,), with the larger of what several interfaces reported.
+        Columns of `CONNECTIONS` by name, each of shape (n,), with the larger of what several interfaces reported;
+        `pane` is the one in which a connection begins.
     """
-    columns = _columns(own)
-    groups = Groups(columns["connection"])
-    fresh = np.ones(len(groups), np.bool_)
-    earlier, known = rows_of(groups.keys, before)
-    fresh[earlier[known]] = False
-    rows = np.flatnonzero(groups.spread(fresh))
-    of_own, known = rows_of(groups.keys, following["connection"].to_numpy())
-    later = np.flatnonzero(known & fresh[of_own]) if len(fresh) else np.zeros(0, np.int64)
-    if not len(later):
-        reports = {name: column[rows] for name, column in columns.items()}
-    else:
-        more = _columns(following)
-        parts = {name: np.concatenate([column[rows], more[name][later]]) for name, column in columns.items()}
-        reports = _brought_together(parts, parts["report"], Groups.sum)
-    together = _brought_together(reports, reports["connection"], Groups.max)
-    together["pane"] = np.full(len(together["pane"]), columns["pane"][0] if len(own) else 0, np.int64)
-    return together
+    keys, panes = connections["connection"].to_numpy(), connections["pane"].to_numpy()
+    order = np.argsort(keys, kind="stable")
+    keys, panes = keys[order], panes[order]
+    starts = np.ones(len(keys), np.bool_)
+    starts[1:] = (keys[1:] != keys[:-1]) | (panes[1:] - panes[:-1] > _YOUNG_SECONDS)
+    began = panes[starts][np.cumsum(starts) - 1]
+    young = (began >= begin) & (began < end) & (panes - began <= _YOUNG_SECONDS)
+    rows = order[young]
+    parts = {name: column[rows] for name, column in _columns(connections).items()}
+    parts["pane"] = began[young]
+    reports = _brought_together(parts, combined(parts["report"], parts["pane"]), Groups.sum)
+    return _brought_together(reports, combined(reports["connection"], reports["pane"]), Groups.max)

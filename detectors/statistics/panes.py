@@ -1,10 +1,9 @@
 """Frames kept by pane: they come in parts, and are summed when they have become many."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from detectors.state import Change
@@ -71,11 +70,6 @@ class Panes:
         """Return the parts in the panes from `begin` up to `end`, not included."""
         frames = [part for pane in self.panes if begin <= pane < end for part in self._parts[pane]]
         return pl.concat(frames) if frames else self._schema.to_frame()
-
-    def column(self, name: str, begin: int, end: int) -> npt.NDArray[Any]:
-        """Return one column of the parts in the panes from `begin` up to `end`, not included."""
-        parts = [part for pane in self.panes if begin <= pane < end for part in self._parts[pane]]
-        return np.concatenate([part[name].to_numpy() for part in parts or [self._schema.to_frame()]])
 
     def drop_before(self, begin: int) -> None:
         """Forget the panes before `begin`."""
