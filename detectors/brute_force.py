@@ -174,10 +174,12 @@ class BruteForce(Detector):
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score sources that guess at many hosts, then hosts at which many guess, then single pairs of both."""
-        tables = {rule: view.table(rule.need, "together", _least(rule, parameters)) for rule in _RULES}
+        tables = {rule: view.table(rule.need, "together", _least(rule, parameters)) for rule in _RULES[:-1]}
         # Who was there from the start is asked only where it matters: that takes the whole day.
-        programs = any((table["programs"] & table["source_internal"]).any() for table in tables.values() if len(table))
-        known = _known(view.table(_SLOW), parameters) if programs else np.zeros(0, np.uint64)
+        slow, whole = _RULES[-1], any(map(_by_own_programs, tables.values()))
+        tables[slow] = view.table(_SLOW) if whole else view.table(_SLOW, "together", _least(slow, parameters))
+        whole = whole or _by_own_programs(tables[slow])
+        known = _known(view.table(_SLOW), parameters) if whole else np.zeros(0, np.uint64)
         strangers = [(rule, _strangers(table, known, parameters.least(rule.parameter))) for rule, table in tables.items()]
         windows = [(rule, _Rows(table, parameters)) for rule, table in strangers if len(table)]
         found: list[pl.DataFrame] = []
@@ -255,6 +257,10 @@ def _known(day: pl.DataFrame, parameters: Parameters) -> UInt64Array:
     return np.sort(day["contact"].to_numpy()[own[early]])
 
 
+def _by_own_programs(table: pl.DataFrame) -> bool:
+    return len(table) > 0 and bool((table["programs"].to_numpy() & table["source_internal"].to_numpy()).any())
+
+
 def _strangers(table: pl.DataFrame, known: UInt64Array, least: float) -> pl.DataFrame:
     """Leave out known contacts, ascending; and everybody, if the others have made fewer guesses than `least`."""
     if table.is_empty():
@@ -288,7 +294,9 @@ class _Rows:
         """Return the columns of `_FOUND` where there are too many attempts that are alike."""
         table = self._table
         guesses = table["guesses"].to_numpy()
-        if int(guesses.sum()) < parameters.least(rule.parameter):
+        # A row is a pair.
+        most = guesses.max(initial=0) if by == "one pair" else guesses.sum()
+        if most < parameters.least(rule.parameter):
             return _NOTHING
         groups = Groups(combined(*(table[name].to_numpy() for name in _ENDS[by])))
         total = groups.sum(guesses)

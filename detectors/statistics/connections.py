@@ -152,7 +152,7 @@ def fold(flows: pl.DataFrame, ports: npt.NDArray[np.uint8]) -> pl.DataFrame:
         "first_seen": flows["start"].to_numpy(),
         "last_seen": end,
     }
-    return merged(pl.DataFrame(columns, schema=CONNECTIONS))
+    return _merged(columns)
 
 
 def merged(parts: pl.DataFrame) -> pl.DataFrame:
@@ -163,7 +163,10 @@ def merged(parts: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame
         Columns of `CONNECTIONS`; of one pane, in ascending order of `report`.
     """
-    columns = _columns(parts)
+    return _merged(_columns(parts))
+
+
+def _merged(columns: Columns) -> pl.DataFrame:
     panes, reports = columns["pane"], columns["report"]
     several = len(panes) > 0 and bool((panes != panes[0]).any())
     together = _brought_together(columns, combined(reports, panes) if several else reports, Groups.sum)
