@@ -180,7 +180,9 @@ class BruteForce(Detector):
         tables[slow] = view.table(_SLOW) if whole else view.table(_SLOW, "together", _least(slow, parameters))
         whole = whole or _by_own_programs(tables[slow])
         known = _known(view.table(_SLOW), parameters) if whole else np.zeros(0, np.uint64)
-        strangers = [(rule, _strangers(table, known, parameters.least(rule.parameter))) for rule, table in tables.items()]
+        strangers = [
+            (rule, _strangers(table, known, parameters.least(rule.parameter))) for rule, table in tables.items()
+        ]
         windows = [(rule, _Rows(table, parameters)) for rule, table in strangers if len(table)]
         found: list[pl.DataFrame] = []
         for by in _ENDS if windows else ():

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from detectors.state import Change, below, prefixed
@@ -94,7 +95,7 @@ class LoginWindows:
             Begin of the pane, epoch seconds, and the width of the window. Wide windows reach back to the first
             full block in them.
         column, least
-            Only rows where this column, which is no key, reaches this number.
+            Only rows where this column reaches this number.
 
         Returns
         -------
@@ -109,23 +110,22 @@ class LoginWindows:
         tier = next((tier for tier in TIERS if panes <= tier.kept_panes), None)
         if tier is None:
             raise ValueError(f"a window of {panes} panes is wider than what is kept, {TIERS[-1].kept_panes} panes")
-        part = self._window(pane, panes, tier)
-        rows = part.rows
+        rows, ends = self._window(pane, panes, tier)
+        if column in logins.SUMS and rows[:, logins.COLUMN[column]].sum() < least:
+            return _NOTHING
+        together = logins.together(rows, ends, self._login)
         if column == "together":
             # Whole groups stay or go, so that it makes no difference that nothing is summed yet.
-            rows = rows[logins.together(rows, part.ends, self._login) >= least]
-        elif column is not None and rows[:, logins.COLUMN[column]].sum() < least:
-            rows = rows[:0]
+            chosen = np.flatnonzero(together >= least)
+            rows, together = rows[chosen], together[chosen]
         if not len(rows):
             return _NOTHING
-        if panes > SHORT_PANES:
-            rows = logins.merged_rows(rows)
-        rows = logins.summed_rows(rows)
-        if column is not None and column != "together":
-            rows = rows[rows[:, logins.COLUMN[column]] >= least]
-        ends = _Part.of([rows]).ends
-        together, programs = logins.together(rows, ends, self._login), logins.of_programs(rows, self._login)
-        return pl.DataFrame([*logins.series(rows), pl.Series("together", together), pl.Series("programs", programs)])
+        # Both come in ascending order of the contact.
+        together = Groups(rows[:, logins.COLUMN["contact"]].view(np.uint64)).max(together)
+        rows = logins.summed_rows(logins.merged_rows(rows) if panes > SHORT_PANES else rows)
+        programs = logins.of_programs(rows, self._login)
+        table = pl.DataFrame([*logins.series(rows), pl.Series("together", together), pl.Series("programs", programs)])
+        return table if column in (None, "together") else table.filter(pl.col(column) >= least)
 
     def drop_before(self, kept_from: int) -> None:
         """Forget what no window reaches any more, panes before a time having been left behind by the short ones."""
@@ -185,14 +185,14 @@ class LoginWindows:
         return part
 
     def _active(self, pane: int) -> tuple[UInt64Array, ...]:
-        """Return the hashes of the clients, and of the servers, that have to do with an attempt in a pane, ascending."""
+        """Hash the clients, and the servers, that have to do with an attempt in a pane; ascending."""
         own, ends = self._logins(pane)
         few = np.where(logins.of_programs(own, self._login), _LEAST_OF_PROGRAMS, 1)
         active = (own[:, logins.COLUMN["guesses"]] >= few) | (own[:, logins.COLUMN["refused"]] > 0)
         return tuple(Groups(end[active]).keys for end in ends)
 
     def _blocks(self, tier: Tier, begin: int, end: int) -> "_Part":
-        """Bring together the blocks that begin from a time up to and with another; they change only when one is rolled."""
+        """Bring together the blocks from one that begins then to another; only rolling one up changes them."""
         blocks = self._tiers[tier]
         chosen = tuple(each for each in blocks.panes if begin <= each <= end)
         known, part = self._brought_together.get(tier, (None, _EMPTY))
@@ -211,9 +211,9 @@ class LoginWindows:
         for each in panes:
             self.connections.summed(each)
         known = self.connections.between(pane - _MARGIN_SECONDS, end + _MARGIN_SECONDS)
-        rows = logins.of_connections(connections.begun(known, pane, end), self._login)
-        begin = rows[:, logins.COLUMN["pane"]]
-        counted = {each: _Part.of([rows[begin == each]]) for each in {pane, *panes}}
+        part = _Part.of([logins.of_connections(connections.begun(known, pane, end), self._login)])
+        begin = part.rows[:, logins.COLUMN["pane"]]
+        counted = {each: part.only(begin == each) for each in {pane, *panes}}
         if pane < self._closed_until:
             self._derived.update(counted)
         return counted[pane]
@@ -249,6 +249,10 @@ class _Part(NamedTuple):
         rows = np.concatenate([_EMPTY.rows, *parts])
         return cls(rows, tuple(logins.keys(rows, end, "port") for end in _ENDS))
 
+    def only(self, chosen: npt.NDArray[np.bool_]) -> "_Part":
+        """Return some of the rows."""
+        return _Part(self.rows[chosen], tuple(end[chosen] for end in self.ends))
+
 
 _ENDS: Final = ("source_key", "target_key")
 
@@ -257,11 +261,11 @@ _EMPTY: Final = _Part(np.zeros((0, len(LOGINS)), np.int64), (np.zeros(0, np.uint
 
 def _of(parts: Sequence[_Part], active: tuple[UInt64Array, ...]) -> _Part:
     """Return the rows of the same clients, or of the same servers, at the same ports."""
-    ends = [np.concatenate(each) for each in zip(*(part.ends for part in parts), strict=True)]
+    ends = tuple(np.concatenate(each) for each in zip(*(part.ends for part in parts), strict=True))
     own = np.zeros(len(ends[0]), np.bool_)
     for wanted, end in zip(active, ends, strict=True):
         own |= rows_of(wanted, end)[1]
-    return _Part(np.concatenate([part.rows for part in parts])[own], tuple(end[own] for end in ends))
+    return _Part(np.concatenate([part.rows for part in parts]), ends).only(own)
 
 
 _NOTHING: Final = LOGINS.to_frame().with_columns(

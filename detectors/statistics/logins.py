@@ -230,7 +230,9 @@ def frame(rows: Int64Array) -> pl.DataFrame:
 def series(rows: Int64Array) -> list[pl.Series]:
     """Return the columns of what `rows` was given."""
     columns = np.ascontiguousarray(rows.T)
-    return [pl.Series(name, _typed(column, dtype)) for (name, dtype), column in zip(LOGINS.items(), columns, strict=True)]
+    return [
+        pl.Series(name, _typed(column, dtype)) for (name, dtype), column in zip(LOGINS.items(), columns, strict=True)
+    ]
 
 
 def _typed(column: Int64Array, dtype: pl.DataType) -> npt.NDArray[Any]:
@@ -263,7 +265,7 @@ def merged_rows(parts: Int64Array) -> Int64Array:
 
 
 def summed_rows(parts: Int64Array) -> Int64Array:
-    """Sum rows over panes or blocks; `pane` becomes the last one."""
+    """Sum rows over panes or blocks, in ascending order of the contact; `pane` becomes the last one."""
     return _brought_together(parts, parts[:, COLUMN["contact"]].view(np.uint64))
 
 
