@@ -174,11 +174,16 @@ class BruteForce(Detector):
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score sources that guess at many hosts, then hosts at which many guess, then single pairs of both."""
-        tables = {rule: view.table(rule.need, "together", max(parameters.least(rule.parameter), 1)) for rule in _RULES}
+        tables = {rule: view.table(rule.need, "together", _least(rule, parameters)) for rule in _RULES[:-1]}
         # Who was there from the start is asked only where it matters: that takes the whole day.
-        programs = any((table["programs"] & table["source_internal"]).any() for table in tables.values())
-        known = _known(view.table(_SLOW), parameters) if programs else np.zeros(0, np.uint64)
-        windows = [(rule, _Rows(table, known, parameters)) for rule, table in tables.items() if len(table)]
+        slow, whole = _RULES[-1], any(map(_by_own_programs, tables.values()))
+        tables[slow] = view.table(_SLOW) if whole else view.table(_SLOW, "together", _least(slow, parameters))
+        whole = whole or _by_own_programs(tables[slow])
+        known = _known(view.table(_SLOW), parameters) if whole else np.zeros(0, np.uint64)
+        strangers = [
+            (rule, _strangers(table, known, parameters.least(rule.parameter))) for rule, table in tables.items()
+        ]
+        windows = [(rule, _Rows(table, parameters)) for rule, table in strangers if len(table)]
         found: list[pl.DataFrame] = []
         for by in _ENDS if windows else ():
             hits = _strongest([rows.over(rule, by, parameters) for rule, rows in windows])
@@ -235,6 +240,12 @@ def _port(port: int) -> str:
     return f"port {port} ({_NAMES[port]})" if port in _NAMES else f"port {port}"
 
 
+def _least(rule: _Rule, parameters: Parameters) -> float:
+    """Return what `together` is at least where a limit is reached, whoever it holds for."""
+    factor = logins.OTHERS_COUNT if rule.parts else min(logins.OTHERS_COUNT, parameters.least("elsewhere_factor"))
+    return max(parameters.least(rule.parameter) * factor, 1)
+
+
 def _known(day: pl.DataFrame, parameters: Parameters) -> UInt64Array:
     """Return the contacts of own hosts that were there from when they, or the service, were first seen; ascending."""
     first = day["first_seen"].to_numpy()
@@ -248,6 +259,20 @@ def _known(day: pl.DataFrame, parameters: Parameters) -> UInt64Array:
     return np.sort(day["contact"].to_numpy()[own[early]])
 
 
+def _by_own_programs(table: pl.DataFrame) -> bool:
+    return len(table) > 0 and bool((table["programs"].to_numpy() & table["source_internal"].to_numpy()).any())
+
+
+def _strangers(table: pl.DataFrame, known: UInt64Array, least: float) -> pl.DataFrame:
+    """Leave out known contacts, ascending; and everybody, if the others have made fewer guesses than `least`."""
+    if table.is_empty():
+        return table
+    strangers = ~rows_of(known, table["contact"].to_numpy())[1]
+    if table["guesses"].to_numpy()[strangers].sum() < least:
+        return table.clear()
+    return table if strangers.all() else table.filter(pl.Series(strangers))
+
+
 class _Rows:
     """The logins of one window that may be guessing.
 
@@ -255,27 +280,25 @@ class _Rows:
     ----------
     table
         The logins.
-    known
-        Contacts to leave out, ascending.
     parameters
         The detector's.
     """
 
-    def __init__(self, table: pl.DataFrame, known: UInt64Array, parameters: Parameters) -> None:
-        strangers = ~rows_of(known, table["contact"].to_numpy())[1]
-        self._table = table if strangers.all() else table.filter(pl.Series(strangers))
+    def __init__(self, table: pl.DataFrame, parameters: Parameters) -> None:
+        self._table = table
         self._parameters = parameters
 
     def without(self, hits: pl.DataFrame, by: str) -> "_Rows":
         """Leave out what is told."""
-        rest = self._table.join(hits, on=list(_ENDS[by]), how="anti")
-        return _Rows(rest, np.zeros(0, np.uint64), self._parameters)
+        return _Rows(self._table.join(hits, on=list(_ENDS[by]), how="anti"), self._parameters)
 
     def over(self, rule: _Rule, by: str, parameters: Parameters) -> pl.DataFrame:
         """Return the columns of `_FOUND` where there are too many attempts that are alike."""
         table = self._table
         guesses = table["guesses"].to_numpy()
-        if int(guesses.sum()) < parameters.least(rule.parameter):
+        # A row is a pair.
+        most = guesses.max(initial=0) if by == "one pair" else guesses.sum()
+        if most < parameters.least(rule.parameter):
             return _NOTHING
         groups = Groups(combined(*(table[name].to_numpy() for name in _ENDS[by])))
         total = groups.sum(guesses)
@@ -335,8 +358,9 @@ class _Rows:
 
 def _refused(rows: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
     """Score what was refused at login services, pair by pair; a program that looks for its database does not count."""
-    many = rows["refused"].to_numpy() >= parameters.least("refused")
-    hits = rows.filter(pl.Series(many) & ~rows["programs"])
+    if rows.is_empty():
+        return _NOTHING
+    hits = rows.filter(~pl.col("programs"))
     if hits.is_empty():
         return _NOTHING
     one = pl.lit(1, pl.Int64)

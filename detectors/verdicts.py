@@ -45,11 +45,12 @@ def verdicts(
         return []
     known = {row["key"]: row for row in hosts(pl.concat([hits["source_key"], hits["target_key"]])).rows(named=True)}
     view.addresses(_examples(hits))
-    # What went beyond the caps has no name any more, and is counted there.
+    # What went beyond the caps has no name any more, and is counted there; nor has what has been silent for long,
+    # of which nothing new is to be told.
     found = [
         _detection(detector, view, hit, known, provisional=provisional)
         for hit in hits.rows(named=True)
-        if hit[f"{_entity(detector.card, hit)}_key"] in known
+        if all(hit[end] is None or hit[end] in known for end in ("source_key", "target_key"))
     ]
     return sorted(found, key=_place)
 

@@ -87,7 +87,10 @@ class _View:
         end = self.pane + PANE_SECONDS
         # Who sent something in a window may be named only by the record that ends behind it.
         known = self._watch.directory.between(end - self._watch.kept_seconds, end + SPREAD_SECONDS)
-        return directory.summed(known.filter(pl.col("key").is_in(keys.unique().implode())))
+        wanted = keys.drop_nulls().unique()
+        recent = known.filter(pl.col("key").is_in(wanted.implode()))
+        silent = wanted.filter(~wanted.is_in(recent["key"].implode()))
+        return directory.summed(pl.concat([recent, self._watch.names(silent)]) if len(silent) else recent)
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
         wanted = list(keys)
@@ -249,6 +252,10 @@ class Watch:
 
         return Window(self._panes(first, end), panes, following)
 
+    def names(self, keys: pl.Series) -> pl.DataFrame:
+        """Say who hosts are that long windows tell of, though they have been silent for long."""
+        return self._rollup.names(keys)
+
     def changes(self, *, whole: bool = False) -> list[Change]:
         """Return what changed since the last call, to be stored.
 
@@ -329,7 +336,9 @@ class Watch:
         for begin in (each for each in held if self._rolled_until <= each < last):
             end = begin + BLOCK_SECONDS
             window = Window(self._panes(begin - margin, end + margin), (end - begin + 2 * margin) // PANE_SECONDS)
-            self._rollup.add(begin, window, [pane.volumes for pane in window.panes if begin <= pane.begin < end])
+            volumes = [pane.volumes for pane in window.panes if begin <= pane.begin < end]
+            known = self.directory.between(begin - margin, end + margin + SPREAD_SECONDS)
+            self._rollup.add(begin, window, volumes, known)
         self._rolled_until = max(self._rolled_until, last)
 
     def _close(self, pane: int, found: Verdicts) -> None:

@@ -1,14 +1,14 @@
 """Connections: each TCP connection to a service at which people log in, while it is young; the rest is left out."""
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from detectors.statistics.contacts import PANE_SECONDS, answering, contact_keys, refused
-from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
+from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined
 
 TCP: Final = 6
 
@@ -22,6 +22,8 @@ _CHATTY_PORTS: Final = (
     9094, 9100, 9200, 9300, 9443, 10250, 10256, 11211, 15012, 15017, 50051,
 )  # fmt: skip
 """Services whose ordinary use is many short, similar connections: web, mail, directories, metrics, queues."""
+
+Columns = dict[str, npt.NDArray[Any]]
 
 _NEUTRAL, _CHATTY, _LOGIN = range(3)
 
@@ -69,12 +71,18 @@ REJECTED: Final = 32
 
 _SYN, _FIN_OR_RST = 2, 5
 
-_SAME: Final = ("report", "connection", "contact", "source_key", "target_key", "port")
+_READ: Final = (
+    "source_key", "destination_key", "source_internal", "destination_internal", "source_port", "destination_port",
+    "protocol", "tcp_flags", "weight", "packets", "bytes", "start", "end", "action", "interface_id",
+)  # fmt: skip
 _LARGEST: Final = ("source_internal", "weight", "last_seen")
 _SIZES: Final = ("sent_packets", "sent_bytes", "received_packets", "received_bytes")
 
 FOLLOWING_PANES: Final = 2
 """How many panes behind the one it begins in a connection is followed, and in how many before it must be unseen."""
+
+
+_YOUNG_SECONDS: Final = FOLLOWING_PANES * PANE_SECONDS
 
 
 def watched(login_ports: Iterable[int]) -> npt.NDArray[np.uint8]:
@@ -105,7 +113,7 @@ def fold(flows: pl.DataFrame, ports: npt.NDArray[np.uint8]) -> pl.DataFrame:
     rows = np.flatnonzero((flows["protocol"].to_numpy() == TCP) & ((kind == _LOGIN) | ((kind == _NEUTRAL) & few)))
     if not len(rows):
         return CONNECTIONS.to_frame()
-    flows = flows[rows]
+    flows = flows.select(_READ)[rows]
     flags = flows["tcp_flags"].fill_null(0).to_numpy()
     source_ports, destination_ports = flows["source_port"].to_numpy(), flows["destination_port"].to_numpy()
     back = answering(source_ports, destination_ports, flags)
@@ -144,7 +152,7 @@ def fold(flows: pl.DataFrame, ports: npt.NDArray[np.uint8]) -> pl.DataFrame:
         "first_seen": flows["start"].to_numpy(),
         "last_seen": end,
     }
-    return merged(pl.DataFrame(columns, schema=CONNECTIONS))
+    return _merged(columns)
 
 
 def merged(parts: pl.DataFrame) -> pl.DataFrame:
@@ -155,45 +163,57 @@ def merged(parts: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame
         Columns of `CONNECTIONS`; of one pane, in ascending order of `report`.
     """
-    panes, reports = parts["pane"].to_numpy(), parts["report"].to_numpy()
+    return _merged(_columns(parts))
+
+
+def _merged(columns: Columns) -> pl.DataFrame:
+    panes, reports = columns["pane"], columns["report"]
     several = len(panes) > 0 and bool((panes != panes[0]).any())
-    return _brought_together(parts, combined(reports, panes) if several else reports, Groups.sum)
+    together = _brought_together(columns, combined(reports, panes) if several else reports, Groups.sum)
+    return pl.DataFrame([pl.Series(name, together[name]) for name in CONNECTIONS])
 
 
-def _brought_together(parts: pl.DataFrame, keys: UInt64Array, sizes: Callable[..., Int64Array]) -> pl.DataFrame:
+def _columns(frame: pl.DataFrame) -> Columns:
+    return {name: frame[name].to_numpy() for name in CONNECTIONS}
+
+
+def _brought_together(parts: Columns, keys: UInt64Array, sizes: Callable[..., Int64Array]) -> Columns:
     groups = Groups(keys)
-    if len(groups) == len(parts):
-        return parts[groups.some]
-    columns = {name: parts[name].to_numpy()[groups.some] for name in ("pane", *_SAME)}
-    columns |= {name: groups.max(parts[name].to_numpy()) for name in _LARGEST}
-    columns |= {name: sizes(groups, parts[name].to_numpy()) for name in _SIZES}
-    columns["signs"] = groups.any_bits(parts["signs"].to_numpy())
-    columns["first_seen"] = groups.min(parts["first_seen"].to_numpy())
-    return pl.DataFrame([pl.Series(name, columns[name], dtype) for name, dtype in CONNECTIONS.items()])
+    together = {name: column[groups.some] for name, column in parts.items()}
+    if len(groups) == len(keys):
+        return together
+    together |= {name: groups.max(parts[name]) for name in _LARGEST}
+    together |= {name: sizes(groups, parts[name]) for name in _SIZES}
+    together["signs"] = groups.any_bits(parts["signs"])
+    together["first_seen"] = groups.min(parts["first_seen"])
+    return together
 
 
-def begun(own: pl.DataFrame, before: pl.DataFrame, following: pl.DataFrame) -> pl.DataFrame:
-    """Tell the connections that begin in a pane, each once, with what was exchanged in it while it was young.
+def begun(connections: pl.DataFrame, begin: int, end: int) -> Columns:
+    """Tell the connections that begin in some panes, each once, with what was exchanged in it while it was young.
 
     Parameters
     ----------
-    own
-        The pane, each row summed.
-    before, following
-        The `FOLLOWING_PANES` panes before and behind it, in any order.
+    connections
+        Those of the panes, and of `FOLLOWING_PANES` panes before and behind them; panes in ascending order.
+    begin, end
+        Begin of the first pane, and end of the last one, epoch seconds.
 
     Returns
     -------
-    pl.DataFrame
-        Columns of `CONNECTIONS`, with the larger of what several interfaces reported.
+    Mapping
+        Columns of `CONNECTIONS` by name, each of shape (n,), with the larger of what several interfaces reported;
+        `pane` is the one in which a connection begins.
     """
-    own_connections = own["connection"].to_numpy()
-    _, earlier = rows_of(Groups(before["connection"].to_numpy()).keys, own_connections)
-    fresh = Groups(own_connections[~earlier]).keys
-    _, later = rows_of(fresh, following["connection"].to_numpy())
-    parts = pl.concat([own.filter(pl.Series(~earlier)), following.filter(pl.Series(later))])
-    reports = _brought_together(parts, parts["report"].to_numpy(), Groups.sum) if later.any() else parts
-    together = _brought_together(reports, reports["connection"].to_numpy(), Groups.max)
-    return together.with_columns(
-        own["pane"][:1].new_from_index(0, len(together)) if len(together) else together["pane"]
-    )
+    keys, panes = connections["connection"].to_numpy(), connections["pane"].to_numpy()
+    order = np.argsort(keys, kind="stable")
+    keys, panes = keys[order], panes[order]
+    starts = np.ones(len(keys), np.bool_)
+    starts[1:] = (keys[1:] != keys[:-1]) | (panes[1:] - panes[:-1] > _YOUNG_SECONDS)
+    began = panes[starts][np.cumsum(starts) - 1]
+    young = (began >= begin) & (began < end) & (panes - began <= _YOUNG_SECONDS)
+    rows = order[young]
+    parts = {name: column[rows] for name, column in _columns(connections).items()}
+    parts["pane"] = began[young]
+    reports = _brought_together(parts, combined(parts["report"], parts["pane"]), Groups.sum)
+    return _brought_together(reports, combined(reports["connection"], reports["pane"]), Groups.max)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from detectors.state import Change, below, prefixed
@@ -25,6 +26,9 @@ _LEAST_REFUSED: Final = 2
 
 _LEAST_OF_PROGRAMS: Final = 5
 """Attempts of one client within a minute that are looked at where programs work by short connections."""
+
+_AT_ONCE: Final = 10
+"""How many panes are worked out in one go at most."""
 
 _FAR: Final = 2**62
 
@@ -58,7 +62,8 @@ class LoginWindows:
         self._tiers = {tier: Panes(LOGINS, sums["logins"]) for tier in TIERS}
         self._derived: dict[int, _Part] = {}
         self._brought_together: dict[Tier, tuple[tuple[int, tuple[int, ...]], _Part]] = {}
-        self._windows: dict[int, Int64Array] = {}
+        self._windows: dict[int, _Part] = {}
+        self._actors: tuple[UInt64Array, ...] = ()
         self._looked_at = -_FAR, 0
         self._rolled = 0
         self.rolled_until = -_FAR
@@ -90,7 +95,7 @@ class LoginWindows:
             Begin of the pane, epoch seconds, and the width of the window. Wide windows reach back to the first
             full block in them.
         column, least
-            Only rows where this column, which is no key, reaches this number.
+            Only rows where this column reaches this number.
 
         Returns
         -------
@@ -105,16 +110,22 @@ class LoginWindows:
         tier = next((tier for tier in TIERS if panes <= tier.kept_panes), None)
         if tier is None:
             raise ValueError(f"a window of {panes} panes is wider than what is kept, {TIERS[-1].kept_panes} panes")
-        rows = self._window(pane, panes, tier)
-        together = logins.together(rows)
-        if column is not None:
-            reached = together if column == "together" else rows[:, logins.COLUMN[column]]
-            chosen = np.flatnonzero(reached >= least)
-            if not len(chosen):
-                return _NOTHING
+        rows, ends = self._window(pane, panes, tier)
+        if column in logins.SUMS and rows[:, logins.COLUMN[column]].sum() < least:
+            return _NOTHING
+        together = logins.together(rows, ends, self._login)
+        if column == "together":
+            # Whole groups stay or go, so that it makes no difference that nothing is summed yet.
+            chosen = np.flatnonzero(together >= least)
             rows, together = rows[chosen], together[chosen]
-        programs = pl.Series("programs", logins.of_programs(rows, self._login))
-        return logins.frame(rows).with_columns(pl.Series("together", together), programs)
+        if not len(rows):
+            return _NOTHING
+        # Both come in ascending order of the contact.
+        together = Groups(rows[:, logins.COLUMN["contact"]].view(np.uint64)).max(together)
+        rows = logins.summed_rows(logins.merged_rows(rows) if panes > SHORT_PANES else rows)
+        programs = logins.of_programs(rows, self._login)
+        table = pl.DataFrame([*logins.series(rows), pl.Series("together", together), pl.Series("programs", programs)])
+        return table if column in (None, "together") else table.filter(pl.col(column) >= least)
 
     def drop_before(self, kept_from: int) -> None:
         """Forget what no window reaches any more, panes before a time having been left behind by the short ones."""
@@ -145,22 +156,22 @@ class LoginWindows:
         for tier, blocks in self._tiers.items():
             yield f"{tier.seconds}", blocks
 
-    def _window(self, pane: int, panes: int, tier: Tier) -> Int64Array:
-        """Sum the logins of a window; those of the pane looked at last are kept if it is closed."""
-        if self._looked_at != (pane, self._rolled):
+    def _window(self, pane: int, panes: int, tier: Tier) -> "_Part":
+        """Return the logins of a window in parts, those of wide ones with their block as pane.
+
+        Those of the pane looked at last are kept if it is closed.
+        """
+        if self._looked_at != (pane, self._rolled) or pane >= self._closed_until:
             self._windows.clear()
             self._looked_at = pane, self._rolled
-        rows = self._windows.get(panes)
-        if rows is None:
-            rows = self._summed(pane, panes, tier)
-            if pane < self._closed_until:
-                self._windows[panes] = rows
-        return rows
+            self._actors = self._active(pane)
+        if panes not in self._windows:
+            self._windows[panes] = self._gathered(pane, panes, tier)
+        return self._windows[panes]
 
-    def _summed(self, pane: int, panes: int, tier: Tier) -> Int64Array:
-        active = self._active(pane)
-        if not len(active):
-            return active
+    def _gathered(self, pane: int, panes: int, tier: Tier) -> "_Part":
+        if not len(self._actors[0]):
+            return _EMPTY
         first, seconds = pane - (panes - 1) * PANE_SECONDS, PANE_SECONDS
         parts: list[_Part] = []
         if panes > SHORT_PANES:
@@ -168,22 +179,20 @@ class LoginWindows:
             parts.append(self._blocks(tier, -(-first // seconds) * seconds, pane))
             first = max(first, self.rolled_until)
         parts += [self._logins(each) for each in self._held(first, pane + PANE_SECONDS)]
-        rows = _of(parts, active)
-        if seconds != PANE_SECONDS:
-            begin = rows[:, logins.COLUMN["pane"]]
-            begin -= begin % seconds
-            rows = logins.merged_rows(rows)
-        return logins.summed_rows(rows)
+        part = _of(parts, self._actors)
+        begin = part.rows[:, logins.COLUMN["pane"]]
+        begin -= begin % seconds
+        return part
 
-    def _active(self, pane: int) -> Int64Array:
-        """Return the logins of a pane that have to do with an attempt."""
-        own = self._logins(pane).rows
+    def _active(self, pane: int) -> tuple[UInt64Array, ...]:
+        """Hash the clients, and the servers, that have to do with an attempt in a pane; ascending."""
+        own, ends = self._logins(pane)
         few = np.where(logins.of_programs(own, self._login), _LEAST_OF_PROGRAMS, 1)
-        active: Int64Array = own[(own[:, logins.COLUMN["guesses"]] >= few) | (own[:, logins.COLUMN["refused"]] > 0)]
-        return active
+        active = (own[:, logins.COLUMN["guesses"]] >= few) | (own[:, logins.COLUMN["refused"]] > 0)
+        return tuple(Groups(end[active]).keys for end in ends)
 
     def _blocks(self, tier: Tier, begin: int, end: int) -> "_Part":
-        """Bring together the blocks that begin from a time up to and with another; they change only when one is rolled."""
+        """Bring together the blocks from one that begins then to another; only rolling one up changes them."""
         blocks = self._tiers[tier]
         chosen = tuple(each for each in blocks.panes if begin <= each <= end)
         known, part = self._brought_together.get(tier, (None, _EMPTY))
@@ -196,28 +205,33 @@ class LoginWindows:
         """Count the logins that begin in a pane; those of closed panes are kept, as they never change again."""
         if pane in self._derived:
             return self._derived[pane]
-        end = pane + PANE_SECONDS
-        fresh = connections.begun(
-            self.connections.summed(pane),
-            self.connections.between(pane - _MARGIN_SECONDS, pane),
-            self.connections.between(end, end + _MARGIN_SECONDS),
-        )
-        counted = _Part.of([logins.of_connections(fresh, self._login)])
+        # Panes that close together are worked out in one go, which takes hardly longer than one of them.
+        end = max(min(self._closed_until, pane + _AT_ONCE * PANE_SECONDS), pane + PANE_SECONDS)
+        panes = self._held(pane, end)
+        for each in panes:
+            self.connections.summed(each)
+        known = self.connections.between(pane - _MARGIN_SECONDS, end + _MARGIN_SECONDS)
+        part = _Part.of([logins.of_connections(connections.begun(known, pane, end), self._login)])
+        begin = part.rows[:, logins.COLUMN["pane"]]
+        counted = {each: part.only(begin == each) for each in {pane, *panes}}
         if pane < self._closed_until:
-            self._derived[pane] = counted
-        return counted
+            self._derived.update(counted)
+        return counted[pane]
 
     def _roll(self, begin: int) -> None:
         """Take up the block of five minutes that begins then."""
         self._rolled += 1
-        rows = _Part.of([self._logins(each).rows for each in self._held(begin, begin + BLOCK_SECONDS)]).rows
+        held = [self._logins(each).rows for each in self._held(begin, begin + BLOCK_SECONDS)]
+        rows = np.concatenate([_EMPTY.rows, *held])
         rows[:, logins.COLUMN["pane"]] = begin
-        together = logins.frame(logins.merged_rows(rows))
+        rows = logins.merged_rows(rows)
+        guesses, sessions, refused = (rows[:, logins.COLUMN[name]] for name in ("guesses", "sessions", "refused"))
         for tier, blocks in self._tiers.items():
             # Single refusals are the noise of the Internet, and no long window asks for any.
-            refused = (pl.col("refused") >= _LEAST_REFUSED) & (tier is TIERS[0])
-            kept = self._sum(together.filter((pl.col("guesses") > 0) | (pl.col("sessions") > 0) | refused))
-            blocks.add(kept.with_columns(pl.lit(begin // tier.seconds * tier.seconds, pl.Int64).alias("pane")))
+            least_refused = _LEAST_REFUSED if tier is TIERS[0] else _FAR
+            kept = rows[(guesses > 0) | (sessions > 0) | (refused >= least_refused)]
+            kept[:, logins.COLUMN["pane"]] = begin // tier.seconds * tier.seconds
+            blocks.add(self._sum(logins.frame(kept)))
 
     def _held(self, begin: int, end: int) -> list[int]:
         return [each for each in self.connections.panes if begin <= each < end]
@@ -235,21 +249,23 @@ class _Part(NamedTuple):
         rows = np.concatenate([_EMPTY.rows, *parts])
         return cls(rows, tuple(logins.keys(rows, end, "port") for end in _ENDS))
 
+    def only(self, chosen: npt.NDArray[np.bool_]) -> "_Part":
+        """Return some of the rows."""
+        return _Part(self.rows[chosen], tuple(end[chosen] for end in self.ends))
+
 
 _ENDS: Final = ("source_key", "target_key")
 
 _EMPTY: Final = _Part(np.zeros((0, len(LOGINS)), np.int64), (np.zeros(0, np.uint64),) * len(_ENDS))
 
 
-def _of(parts: Sequence[_Part], active: Int64Array) -> Int64Array:
+def _of(parts: Sequence[_Part], active: tuple[UInt64Array, ...]) -> _Part:
     """Return the rows of the same clients, or of the same servers, at the same ports."""
-    rows = np.concatenate([part.rows for part in parts])
-    own = np.zeros(len(rows), np.bool_)
-    for number, end in enumerate(_ENDS):
-        wanted = Groups(logins.keys(active, end, "port")).keys
-        own |= rows_of(wanted, np.concatenate([part.ends[number] for part in parts]))[1]
-    chosen: Int64Array = rows[own]
-    return chosen
+    ends = tuple(np.concatenate(each) for each in zip(*(part.ends for part in parts), strict=True))
+    own = np.zeros(len(ends[0]), np.bool_)
+    for wanted, end in zip(active, ends, strict=True):
+        own |= rows_of(wanted, end)[1]
+    return _Part(np.concatenate([part.rows for part in parts]), ends).only(own)
 
 
 _NOTHING: Final = LOGINS.to_frame().with_columns(

@@ -1,6 +1,6 @@
 """Logins: how many connections of a client to a service look like one attempt to log in each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -53,6 +53,9 @@ _SUMMED: Final = slice(COLUMN[SUMS[0]], COLUMN[SUMS[-1]] + 1)
 _LARGEST: Final = [COLUMN[name] for name in ("pane", "source_internal", "target_internal", "last_seen")]
 _NUMPY: Final = {pl.UInt16(): np.uint16, pl.Boolean(): np.bool_}
 
+OTHERS_COUNT: Final = 4
+"""How many times a guess that is not of a program counts in `together`: programs are held to so much higher limits."""
+
 LEVELS_PER_OCTAVE: Final = 5.885
 """Levels between an amount and its double: each is an eighth above the one before it."""
 
@@ -101,7 +104,7 @@ _SAME: Final = (
 _SIZES: Final = ("sent_packets", "sent_bytes", "received_packets", "received_bytes")
 
 
-def of_connections(connections: pl.DataFrame, login: BoolArray) -> Int64Array:
+def of_connections(connections: Mapping[str, npt.NDArray[Any]], login: BoolArray) -> Int64Array:
     """Count what looks like an attempt to log in.
 
     Parameters
@@ -116,12 +119,12 @@ def of_connections(connections: pl.DataFrame, login: BoolArray) -> Int64Array:
     ndarray
         See `rows`, in no particular order; clients that neither guess nor log in are left out.
     """
-    port = connections["port"].to_numpy()
+    port = connections["port"]
     limits = _LIMITS[_SERVICE[port]]
-    sizes = np.stack([connections[name].to_numpy() for name in _SIZES], axis=1)
-    own, signs = login[port], connections["signs"].to_numpy()
+    sizes = np.stack([connections[name] for name in _SIZES], axis=1)
+    own, signs = login[port], connections["signs"]
     unflagged = signs & FLAGGED == 0
-    first, last = (connections[name].to_numpy() for name in ("first_seen", "last_seen"))
+    first, last = (connections[name] for name in ("first_seen", "last_seen"))
     short = (last - first <= MOST_SECONDS) & ((signs & ENDED != 0) | unflagged)
     begun = (signs & OPENED != 0) | unflagged
     unanswered = (signs & REJECTED != 0) | _unanswered(sizes, signs & ACCEPTED != 0)
@@ -131,10 +134,10 @@ def of_connections(connections: pl.DataFrame, login: BoolArray) -> Int64Array:
     session = own & answered & ~small & ~_DATABASE[port]
     refused = own & begun & unanswered
     told = np.flatnonzero(guess | session | refused)
-    weight, guess, sizes = connections["weight"].to_numpy()[told], guess[told], sizes[told]
+    weight, guess, sizes = connections["weight"][told], guess[told], sizes[told]
     guesses = weight * guess
     level = levels(sizes[:, 1] + sizes[:, 3]).astype(np.int64)
-    columns = {name: connections[name].to_numpy()[told] for name in _SAME}
+    columns = {name: connections[name][told] for name in _SAME}
     columns |= {
         "target_internal": signs[told] & TARGET_INTERNAL != 0,
         "guesses": guesses,
@@ -171,25 +174,30 @@ def of_programs(rows: Int64Array, login: BoolArray) -> BoolArray:
     return programs
 
 
-def together(rows: Int64Array) -> Int64Array:
+def together(rows: Int64Array, ends: Sequence[UInt64Array], login: BoolArray) -> Int64Array:
     """Count for each row the guesses of its client at all servers of that port, or of all clients at its server.
 
-    The larger of the two: whoever is guessing alone or with others, it is not less than theirs.
+    The larger of the two. Those that are not of programs (`of_programs`) count `OTHERS_COUNT` times.
 
     Parameters
     ----------
     rows
-        See `rows`, each client, server and port once.
+        See `rows`.
+    ends
+        Hashes of client and port, and of server and port, each of shape (rows,).
+    login
+        Whether people log in at a port, shape (65536,).
 
     Returns
     -------
     ndarray
         Int64, shape (rows,).
     """
-    guesses, most = rows[:, COLUMN["guesses"]], np.zeros(len(rows), np.int64)
-    for end in ("source_key", "target_key"):
-        groups = Groups(keys(rows, end, "port"))
-        most = np.maximum(most, groups.spread(groups.sum(guesses)))
+    weights = rows[:, COLUMN["guesses"]] * np.where(of_programs(rows, login), 1, OTHERS_COUNT)
+    most = np.zeros(len(rows), np.int64)
+    for end in ends:
+        groups = Groups(end)
+        most = np.maximum(most, groups.spread(groups.sum(weights)))
     return most
 
 
@@ -216,15 +224,19 @@ def _table(columns: Mapping[str, npt.NDArray[Any]], height: int) -> Int64Array:
 
 def frame(rows: Int64Array) -> pl.DataFrame:
     """Return what `rows` was given."""
+    return pl.DataFrame(series(rows))
+
+
+def series(rows: Int64Array) -> list[pl.Series]:
+    """Return the columns of what `rows` was given."""
     columns = np.ascontiguousarray(rows.T)
-    return pl.DataFrame(
-        [
-            pl.Series(
-                name, column.view(np.uint64) if dtype == pl.UInt64 else column.astype(_NUMPY.get(dtype, np.int64))
-            )
-            for (name, dtype), column in zip(LOGINS.items(), columns, strict=True)
-        ]
-    )
+    return [
+        pl.Series(name, _typed(column, dtype)) for (name, dtype), column in zip(LOGINS.items(), columns, strict=True)
+    ]
+
+
+def _typed(column: Int64Array, dtype: pl.DataType) -> npt.NDArray[Any]:
+    return column.view(np.uint64) if dtype == pl.UInt64 else column.astype(_NUMPY.get(dtype, np.int64), copy=False)
 
 
 def keys(rows: Int64Array, *names: str) -> UInt64Array:
@@ -240,7 +252,8 @@ def merged(parts: pl.DataFrame) -> pl.DataFrame:
     pl.DataFrame
         Columns of `LOGINS`, in no particular order.
     """
-    return frame(merged_rows(rows(parts)))
+    groups = Groups(combined(parts["contact"].to_numpy(), parts["pane"].to_numpy()))
+    return parts if len(groups) == len(parts) else frame(merged_rows(rows(parts)))
 
 
 def merged_rows(parts: Int64Array) -> Int64Array:
@@ -252,7 +265,7 @@ def merged_rows(parts: Int64Array) -> Int64Array:
 
 
 def summed_rows(parts: Int64Array) -> Int64Array:
-    """Sum rows over panes or blocks; `pane` becomes the last one."""
+    """Sum rows over panes or blocks, in ascending order of the contact; `pane` becomes the last one."""
     return _brought_together(parts, parts[:, COLUMN["contact"]].view(np.uint64))
 
 

@@ -10,7 +10,8 @@ from detectors.state import Change, below, prefixed
 from detectors.statistics import tables
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS
-from detectors.statistics.grouping import Groups, UInt64Array
+from detectors.statistics.directory import HOSTS
+from detectors.statistics.grouping import Groups, UInt64Array, rows_of
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
 from detectors.statistics.volumes import VOLUMES
@@ -58,16 +59,17 @@ class Rollup:
     Parameters
     ----------
     sums
-        By name (`contacts`, `volumes`), what sums parts of each and keeps them within their caps.
+        By name (`contacts`, `volumes`, `directory`), what sums parts of each and keeps them within their caps.
     """
 
     def __init__(self, sums: Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]) -> None:
         self._tiers = {tier: (Panes(CONTACTS, sums["contacts"]), Panes(VOLUMES, sums["volumes"])) for tier in TIERS}
+        self._names = Panes(HOSTS, sums["directory"])
         self._blocks: dict[tuple[int, int], Pane] = {}
         self._windows: dict[int, Window] = {}
         self._earlier: dict[Tier, tuple[list[Pane], dict[_Keys, Counts]]] = {}
 
-    def add(self, begin: int, window: Window, volumes: Sequence[pl.DataFrame]) -> None:
+    def add(self, begin: int, window: Window, volumes: Sequence[pl.DataFrame], known: pl.DataFrame) -> None:
         """Take up a block of five minutes whose panes, and the margin behind it, are closed.
 
         Parameters
@@ -78,6 +80,8 @@ class Rollup:
             The panes of the block and its margin.
         volumes
             Volumes of the block's own panes.
+        known
+            Who the hosts in them are, columns of `detectors.statistics.directory.HOSTS`.
         """
         contacts = _failures(window)
         own = (pl.col("last_seen") >= begin) & (pl.col("first_seen") < begin + BLOCK_SECONDS)
@@ -85,6 +89,10 @@ class Rollup:
         crossing = pl.concat([VOLUMES.to_frame(), *volumes]).filter(
             pl.col("sender_internal") != pl.col("receiver_internal")
         )
+        failing = Groups(np.concatenate([contacts[name].to_numpy() for name in ("source_key", "target_key")])).keys
+        named = known.filter(pl.Series(rows_of(failing, known["key"].to_numpy())[1]))
+        widest = begin // TIERS[-1].seconds * TIERS[-1].seconds
+        self._names.add(named.with_columns(pane=pl.lit(widest, pl.Int64)))
         for tier, (failures, sent) in self._tiers.items():
             block = begin // tier.seconds * tier.seconds
             failures.add(contacts.with_columns(pane=pl.lit(block, pl.Int64)))
@@ -114,6 +122,11 @@ class Rollup:
             self._windows[panes] = known
         return known
 
+    def names(self, keys: pl.Series) -> pl.DataFrame:
+        """Say who hosts are that failed, or were tried in vain, within the widest window; columns of `HOSTS`."""
+        listed = [self._names.summed(pane) for pane in self._names.panes]
+        return pl.concat([HOSTS.to_frame(), *listed]).filter(pl.col("key").is_in(keys.implode()))
+
     def _block(self, tier: Tier, begin: int) -> Pane:
         """Work out the statistics of a block once, until something is added to it."""
         of = tier.seconds, begin
@@ -139,6 +152,7 @@ class Rollup:
         for tier, stores in self._tiers.items():
             for store in stores:
                 store.drop_before(closed_until - tier.kept_panes * PANE_SECONDS - tier.seconds)
+        self._names.drop_before(closed_until - TIERS[-1].kept_panes * PANE_SECONDS - TIERS[-1].seconds)
         oldest = closed_until - max(tier.kept_panes * PANE_SECONDS + tier.seconds for tier in TIERS)
         self._blocks = {of: block for of, block in self._blocks.items() if block.begin >= oldest}
 
@@ -157,6 +171,7 @@ class Rollup:
         for tier, (failures, sent) in self._tiers.items():
             yield f"{tier.seconds}/contacts", failures
             yield f"{tier.seconds}/volumes", sent
+        yield "names", self._names
 
 
 _NONE: Final = np.zeros(0, np.uint64)

@@ -128,3 +128,10 @@ def test_a_slow_scan_that_ended_is_not_told_for_the_rest_of_the_day() -> None:
     (scan,) = told(attack(30, 3, source=OWN, hosts=True), minutes=600)
     assert scan.status == "closed"
     assert scan.window_end <= when(90 + 240)
+
+
+def test_hosts_that_were_tried_hours_ago_are_named() -> None:
+    (scan,) = told(attack(40, 9, source=OWN, hosts=True), minutes=400)
+    named = set(scan.evidence["example_targets"])
+    assert len(named) == 10
+    assert named <= {f"10.0.1.{number}" for number in range(1, 41)}

@@ -16,13 +16,7 @@ def folded(rows: Sequence[Row]) -> pl.DataFrame:
 
 def young(rows: Sequence[Row], pane: int = 0) -> pl.DataFrame:
     """The connections that begin in a pane."""
-    every = folded(rows)
-    own, before, after = (every.filter(pl.col("pane").is_between(*span)) for span in _spans(pane))
-    return connections.begun(connections.merged(own), before, after)
-
-
-def _spans(pane: int) -> list[tuple[int, int]]:
-    return [(at(pane), at(pane)), (at(pane - 2), at(pane - 1)), (at(pane + 1), at(pane + 2))]
+    return pl.DataFrame(connections.begun(folded(rows).sort("pane"), at(pane), at(pane + 1)))
 
 
 def test_both_directions_are_one_connection() -> None:
@@ -59,5 +53,6 @@ def test_a_login_service_among_the_chatty_ones_is_watched_when_it_is_said_to_be_
 
 
 def test_nothing_begins_where_there_is_nothing() -> None:
-    assert connections.begun(NOTHING, NOTHING, NOTHING).is_empty()
-    assert connections.begun(NOTHING, NOTHING, NOTHING).schema == CONNECTIONS
+    begun = pl.DataFrame(connections.begun(NOTHING, at(0), at(1)))
+    assert begun.is_empty()
+    assert begun.schema == CONNECTIONS

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from detectors.examples import records
+from detectors.examples import START, records
 from detectors.statistics import connections, logins
 from detectors.statistics.connections import LOGIN_PORTS
 from tests.detectors.records import INSIDE, OUTSIDE, Row, attempt, exchange
@@ -15,7 +15,7 @@ LOGIN[list(LOGIN_PORTS)] = True
 
 def counted(rows: list[Row]) -> pl.DataFrame:
     folded = connections.fold(records(rows).flows, connections.watched(LOGIN_PORTS))
-    return logins.frame(logins.of_connections(connections.begun(folded, folded[:0], folded[:0]), LOGIN))
+    return logins.frame(logins.of_connections(connections.begun(folded.sort("pane"), 0, START + 3600), LOGIN))
 
 
 def row_of(rows: list[Row]) -> dict[str, Any]:
