@@ -5,6 +5,7 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 
 from streams.kafka_settings import TopicSettings
@@ -19,6 +20,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # It also drops sockets of connections that were refused without closing them.
     config.addinivalue_line("filterwarnings", r"ignore:unclosed <socket.*proto=6, laddr=\('0.0.0.0':ResourceWarning")
 
+    # How long an example takes says more of the machine than of the code.
+    hypothesis.settings.register_profile("patient", deadline=None)
+    hypothesis.settings.load_profile("patient")
     # Chosen here, so that all processes of a run choose the same.
     os.environ.setdefault("FAULT_SEED", str(secrets.randbelow(1_000_000) + 1))
 
