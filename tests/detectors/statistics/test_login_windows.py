@@ -92,9 +92,12 @@ def test_guesses_of_programs_count_a_quarter_of_others() -> None:
     assert sorted(table.select("programs", "together").rows()) == [(False, 24), (True, 6)]
 
 
-def test_an_open_pane_is_looked_at_anew_each_time() -> None:
+def test_a_pane_is_looked_at_anew_while_it_is_open_and_when_it_has_closed() -> None:
     watch = Watch({}, {})
     for number in range(3):
         span = Span("test", Position(number), Position(number + 1))
         watch.apply(records(login(0, number)), span)
         assert guesses(watch, 0, 5) == guesses(watch, 0, 1440) == number + 1
+    watch.apply(records(login(0, 3)), Span("test", Position(3), Position(4)))
+    watch.advance(FIRST + 720)
+    assert guesses(watch, 0, 5) == guesses(watch, 0, 1440) == 4
