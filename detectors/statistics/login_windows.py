@@ -64,7 +64,7 @@ class LoginWindows:
         self._brought_together: dict[Tier, tuple[tuple[int, tuple[int, ...]], _Part]] = {}
         self._windows: dict[int, _Part] = {}
         self._actors: tuple[UInt64Array, ...] = ()
-        self._looked_at = -_FAR, 0
+        self._looked_at: tuple[int, int] | None = None
         self._rolled = 0
         self.rolled_until = -_FAR
         """Event time before which panes were rolled up, epoch seconds."""
@@ -161,9 +161,11 @@ class LoginWindows:
 
         Those of the pane looked at last are kept if it is closed.
         """
-        if self._looked_at != (pane, self._rolled) or pane >= self._closed_until:
+        closed = pane < self._closed_until
+        if not closed or self._looked_at != (pane, self._rolled):
             self._windows.clear()
-            self._looked_at = pane, self._rolled
+            # What was seen of an open pane says nothing of it once it is closed.
+            self._looked_at = (pane, self._rolled) if closed else None
             self._actors = self._active(pane)
         if panes not in self._windows:
             self._windows[panes] = self._gathered(pane, panes, tier)

@@ -5,7 +5,7 @@ from detectors.examples import START, records
 from detectors.span import Position, Span
 from detectors.statistics.rollup import TIERS
 from detectors.watch import Watch
-from tests.detectors.records import INSIDE, OUTSIDE, Row, exchange
+from tests.detectors.records import INSIDE, OUTSIDE, Row, attempt, exchange
 
 FIRST = -(-START // 3600) * 3600
 """Blocks begin at full hours."""
@@ -62,3 +62,42 @@ def test_other_clients_of_the_same_service_are_told_and_other_services_are_not()
     rows += exchange(OUTSIDE, INSIDE, 3389, sent=3000, received=9000, packets=20, end=FIRST)
     table = watched([*rows, *login(3, 1)], until=4).logins.table(FIRST + 180, 5)
     assert sorted(table.select(pl.col("port"), pl.col("guesses")).rows()) == [(22, 1), (22, 2)]
+
+
+@pytest.mark.parametrize("panes", [5, 35, 1440])
+@pytest.mark.parametrize("column", ["together", "refused", "sessions"])
+def test_rows_that_do_not_reach_a_number_are_left_out_and_the_others_are_the_same(column: str, panes: int) -> None:
+    others = [f"198.51.100.{number}" for number in range(20, 26)]
+    rows = [row for number in range(20) for row in login(0.5 * number, number)]
+    rows += [
+        row for client in others for row in exchange(client, INSIDE, 22, sent=2000, received=2500, end=FIRST + 500)
+    ]
+    rows += [
+        row for number in range(9) for row in exchange(INSIDE, "10.0.0.9", 3306, client_port=number, end=FIRST + 530)
+    ]
+    rows += [attempt(others[0], INSIDE, 22, source_port=number, end=FIRST + 510) for number in range(4)]
+    rows += exchange(others[1], INSIDE, 22, client_port=9, sent=90_000, end=FIRST + 520)
+    logins = watched(rows, until=9).logins
+    whole = logins.table(FIRST + 480, panes).sort("contact")
+    reached = {int(number) for number in whole[column].to_list()}
+    for least in {*reached, max(reached) + 1}:
+        told = logins.table(FIRST + 480, panes, column, least).sort("contact")
+        assert told.equals(whole.filter(pl.col(column) >= least))
+
+
+def test_guesses_of_programs_count_a_quarter_of_others() -> None:
+    rows = [row for number in range(6) for row in login(0, number)]
+    rows += [row for number in range(6) for row in exchange(INSIDE, "10.0.0.9", 3306, client_port=number, end=FIRST)]
+    table = watched(rows, until=0).logins.table(FIRST, 5)
+    assert sorted(table.select("programs", "together").rows()) == [(False, 24), (True, 6)]
+
+
+def test_a_pane_is_looked_at_anew_while_it_is_open_and_when_it_has_closed() -> None:
+    watch = Watch({}, {})
+    for number in range(3):
+        span = Span("test", Position(number), Position(number + 1))
+        watch.apply(records(login(0, number)), span)
+        assert guesses(watch, 0, 5) == guesses(watch, 0, 1440) == number + 1
+    watch.apply(records(login(0, 3)), Span("test", Position(3), Position(4)))
+    watch.advance(FIRST + 720)
+    assert guesses(watch, 0, 5) == guesses(watch, 0, 1440) == 4
