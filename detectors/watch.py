@@ -67,8 +67,9 @@ class Verdicts(NamedTuple):
 class _View:
     """The statistics as they stand at the end of a pane, summed when first asked for."""
 
-    def __init__(self, pane: int, watch: "Watch") -> None:
+    def __init__(self, pane: int, watch: "Watch", *, closing: bool) -> None:
         self.pane = pane
+        self._closing = closing
         self._watch = watch
         self._windows: dict[int, Window] = {}
         self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
@@ -81,7 +82,7 @@ class _View:
         return self._tables[asked]
 
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
-        return self._watch.baselines.baseline(self.pane, column, keys, panes)
+        return self._watch.baselines.baseline(self.pane, column, keys, panes, closing=self._closing)
 
     def hosts(self, keys: pl.Series) -> pl.DataFrame:
         end = self.pane + PANE_SECONDS
@@ -238,7 +239,7 @@ class Watch:
         self._added.difference_update(panes)
         found: list[Detection] = []
         for pane in sorted(panes):
-            found += self._judged(_View(pane, self), provisional=True)
+            found += self._judged(_View(pane, self, closing=False), provisional=True)
         return found
 
     def window(self, pane: int, panes: int) -> Window:
@@ -342,7 +343,7 @@ class Watch:
         self._rolled_until = max(self._rolled_until, last)
 
     def _close(self, pane: int, found: Verdicts) -> None:
-        view = _View(pane, self)
+        view = _View(pane, self, closing=True)
         found.detections.extend(self._judged(view, provisional=False))
         hosts = view.table(Need("host", 1))
         self.baselines.learn(pane, hosts)

@@ -81,8 +81,8 @@ class Baselines:
                 something = np.flatnonzero(own & (values > 0))
                 self._column(name).learn(pane // PANE_SECONDS, keys[something], values[something])
 
-    def baseline(self, pane: int, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
-        """Say what is usual for hosts in a pane that is about to close.
+    def baseline(self, pane: int, column: str, keys: pl.Series, panes: int, *, closing: bool = True) -> pl.DataFrame:
+        """Say what is usual for hosts in a pane.
 
         Parameters
         ----------
@@ -94,6 +94,8 @@ class Baselines:
             Hosts, UInt64, shape (n,).
         panes
             Width of the windows, one of `WIDTHS`.
+        closing
+            Whether the pane is about to close; else panes before it may still be open, and nothing is concluded.
 
         Returns
         -------
@@ -110,7 +112,7 @@ class Baselines:
             raise ValueError(f"windows of {panes} panes are not learned; choose from {', '.join(map(str, WIDTHS))}")
         if column not in self._columns:
             return pl.DataFrame({name: np.zeros(len(keys)) for name in _SCHEMA}, schema=_SCHEMA)
-        usual = self._columns[column].usual(pane // PANE_SECONDS, keys.to_numpy(), panes)
+        usual = self._columns[column].usual(pane // PANE_SECONDS, keys.to_numpy(), panes, closing=closing)
         return pl.DataFrame(dict(zip(_SCHEMA, usual, strict=True)), schema=_SCHEMA)
 
     def changes(self, *, whole: bool = False) -> Iterator[Change]:

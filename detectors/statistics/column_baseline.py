@@ -84,8 +84,8 @@ class ColumnBaseline:
         self._close(pane, keys, values)
         self.learned = pane
 
-    def usual(self, pane: int, keys: UInt64Array, width: int) -> Usual:
-        """Say what is usual for hosts in a pane that is about to close, and on how many windows that rests.
+    def usual(self, pane: int, keys: UInt64Array, width: int, *, closing: bool = True) -> Usual:
+        """Say what is usual for hosts in a pane, and on how many windows that rests.
 
         Parameters
         ----------
@@ -95,10 +95,16 @@ class ColumnBaseline:
             Hosts, shape (n,).
         width
             One of `WIDTHS`.
+        closing
+            Whether the pane is about to close: then those before it that were not learned had nothing in them.
+            Else nobody knows that yet, and what was usual when the last one closed has to do.
         """
         if pane <= self.learned:
             raise ValueError(f"pane {pane} was learned already, so there is no telling what was usual before it")
-        self._pass_silence(pane)
+        if closing:
+            self._pass_silence(pane)
+        elif self.began is not None:
+            pane = min(pane, self.closed + 1)
         return self._usual(pane, self.rows.find(keys), shards_of(keys), width)
 
     def find_or_add(self, keys: UInt64Array) -> Int64Array:

@@ -291,3 +291,16 @@ def test_what_is_stored_between_times_is_little_beside_all_there_is() -> None:
     assert sum(len(change.encoded() or b"") for change in changes) < whole / 10
     assert len([change for change in changes if "/shards/" in change.name]) <= 5
     assert [change.name for change in changes if change.content is None] == [f"sent/panes/{MONDAY + 70}"]
+
+
+def test_asking_about_an_open_pane_concludes_nothing_of_those_before_it() -> None:
+    asked, quiet = Baselines(), Baselines()
+    keys = pl.Series([7], dtype=pl.UInt64)
+    for pane in range(40):
+        for baselines in (asked, quiet):
+            baselines.learn(60 * (MONDAY + pane), hosts({7: 100 + pane}))
+        asked.baseline(60 * (MONDAY + pane + 25), "sent", keys, 1, closing=False)
+    assert everything(asked, MONDAY + 40) == everything(quiet, MONDAY + 40)
+    assert asked.exported().equals(quiet.exported())
+    known = asked.baseline(60 * (MONDAY + 65), "sent", keys, 1, closing=False)
+    assert known.equals(quiet.baseline(60 * (MONDAY + 40), "sent", keys, 1))
