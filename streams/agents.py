@@ -56,6 +56,7 @@ class WatchAgent:
     ) -> None:
         self.published = 0
         self.progress = 0
+        self.busy_seconds = 0.0
         self._topics = settings.topics
         self._metrics = metrics
         self._consumed = consumed
@@ -109,11 +110,13 @@ class WatchAgent:
             outcome = await owned.pipeline.process(
                 batch, lambda outcome: owned.output.write([*self._records(outcome, batch, fetched.records[0])])
             )
+            seconds = time.perf_counter() - begun
+            self.busy_seconds += seconds
             self._metrics.observe(
                 outcome,
                 messages=len(batch.messages),
                 size=batch.bytes,
-                seconds=time.perf_counter() - begun,
+                seconds=seconds,
                 now=time.time(),
             )
             self.published += len(outcome.findings)

@@ -31,6 +31,9 @@ STOP_SECONDS: Final = 9.0
 _CHECKPOINT_SECONDS: Final = 1.0
 """How often it is asked whether a checkpoint is due while nothing comes in."""
 
+_LEAST_SHARE: Final = 0.1
+"""Part of the time for looks when there is always something to count."""
+
 _ANSWER_SECONDS: Final = 5.0
 """How long the broker may take to say what is waiting."""
 
@@ -193,11 +196,12 @@ class Service:
 
     async def _keep_looking(self) -> None:
         try:
+            begun, busy = time.monotonic(), self.watch.busy_seconds
             while True:
-                begun = time.monotonic()
+                last, before, begun, busy = begun, busy, time.monotonic(), self.watch.busy_seconds
                 await self.watch.look()
-                # However much there is to look at, counting has the thread nine tenths of the time.
-                await asyncio.sleep(max(self._early_seconds, 9 * (time.monotonic() - begun)))
+                idle = 1 - (busy - before) / max(begun - last, self._early_seconds)
+                await asyncio.sleep(max(self._early_seconds, looking_pause(time.monotonic() - begun, idle)))
         except Exception as error:  # noqa: BLE001 - nobody awaits this task, and what it said may be lost
             fail("looking at open panes failed", error)
 
@@ -217,6 +221,26 @@ class Service:
                 fail(f"the {name} agent met an error nobody expected", error)
 
         self.app.agent(self.app.topic(topic), name=name, concurrency=1)(guarded)
+
+
+def looking_pause(seconds: float, idle: float) -> float:
+    """Say how long to wait after a look, so that looks take most of the time that counting leaves over.
+
+    Parameters
+    ----------
+    seconds
+        How long the look took.
+    idle
+        Part of the time in which nothing was counted. Where there is none, as while a backlog is worked off, looks
+        get a tenth all the same.
+
+    Examples
+    --------
+    >>> looking_pause(0.3, idle=0.5), looking_pause(0.3, idle=0)
+    (0.5, 2.7)
+    """
+    share = max(0.75 * idle, _LEAST_SHARE)
+    return round(seconds * (1 / share - 1), 6)
 
 
 def fail(what: str, error: Exception) -> NoReturn:
