@@ -143,7 +143,8 @@ class Watch:
         self._applied: dict[str, Position] = {}
         self._reached = -END_OF_TIME
         # Closed panes are kept as long as windows are summed from them, and until they are rolled up.
-        widths = (need.panes for detector in detectors.values() for need in detector.needs)
+        needs = [need for detector in detectors.values() for need in detector.needs]
+        widths = (need.panes for need in needs)
         rolled = BLOCK_SECONDS // PANE_SECONDS + 2 * MARGIN_PANES
         self.kept_seconds = PANE_SECONDS * max(rolled, *(width for width in widths if width <= SHORT_PANES), 0)
         self._bounded = {name: Bounded(name, merge, caps[name]) for name, merge in _MERGES.items()}
@@ -151,7 +152,8 @@ class Watch:
         self.volumes = Panes(VOLUMES, self._bounded["volumes"])
         self.conversations = Panes(CONVERSATIONS, self._bounded["conversations"])
         self.directory = Panes(HOSTS, self._bounded["directory"])
-        self._rollup = Rollup(self._bounded)
+        drips = any(need.table == "egress" and need.panes > SHORT_PANES for need in needs)
+        self._rollup = Rollup(self._bounded, egress=drips)
         self.logins = LoginWindows(self._bounded, login_ports)
         self._rolled_until = -END_OF_TIME
         self._derived: dict[int, Pane] = {}

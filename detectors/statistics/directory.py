@@ -52,7 +52,14 @@ def hosts(flows: pl.DataFrame) -> pl.DataFrame:
             .with_columns(pl.Series("pane", panes[chosen]), pl.when(owned).then("interface_id"))
             .select(HOSTS.names())
         )
-    return pl.concat(listed)
+    return _apart(pl.concat(listed))
+
+
+def _apart(listed: pl.DataFrame) -> pl.DataFrame:
+    """Copy the texts: as they come they are views, and the last of them would keep the text of a whole batch."""
+    return listed.with_columns(
+        pl.concat_str(name, pl.lit("")) for name, dtype in listed.schema.items() if dtype == pl.String
+    )
 
 
 def merged(listed: pl.DataFrame) -> pl.DataFrame:

@@ -60,9 +60,12 @@ class Rollup:
     ----------
     sums
         By name (`contacts`, `volumes`, `directory`), what sums parts of each and keeps them within their caps.
+    egress
+        Whether volumes are kept, of which there are as many as hosts have peers: only where somebody reads them.
     """
 
-    def __init__(self, sums: Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]) -> None:
+    def __init__(self, sums: Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]], *, egress: bool = True) -> None:
+        self._egress = egress
         self._tiers = {tier: (Panes(CONTACTS, sums["contacts"]), Panes(VOLUMES, sums["volumes"])) for tier in TIERS}
         self._names = Panes(HOSTS, sums["directory"])
         self._blocks: dict[tuple[int, int], Pane] = {}
@@ -96,7 +99,8 @@ class Rollup:
         for tier, (failures, sent) in self._tiers.items():
             block = begin // tier.seconds * tier.seconds
             failures.add(contacts.with_columns(pane=pl.lit(block, pl.Int64)))
-            sent.add(crossing.with_columns(pane=pl.lit(block, pl.Int64)))
+            if self._egress:
+                sent.add(crossing.with_columns(pane=pl.lit(block, pl.Int64)))
             self._blocks.pop((tier.seconds, block), None)
 
     def window(self, pane: int, panes: int) -> Window:

@@ -1,9 +1,12 @@
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
 
+from detectors.catalogue import FixedParameters
+from detectors.contract import NO_SCORES, Need, Parameters, View
 from detectors.examples import START, records
+from detectors.scans import VerticalScan
 from detectors.span import Position, Span
 from detectors.statistics.rollup import SHORT_PANES, TABLES, TIERS, Rollup
 from detectors.watch import Watch
@@ -13,19 +16,33 @@ from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt, exchange
 FIRST = -(-START // 3600) * 3600
 
 
+class Drips(VerticalScan):
+    """Reads what went out in a day, and says nothing."""
+
+    needs: ClassVar = (Need("egress", 1440),)
+
+    def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
+        del view, parameters
+        return NO_SCORES
+
+
+def anew() -> Watch:
+    return Watch({"drips": Drips()}, {"drips": FixedParameters.of(Drips.card, {})})
+
+
 def seen(minute: float, port: int, **said: Any) -> Row:
     return attempt(OUTSIDE, INSIDE, port, end=FIRST + int(60 * minute), **said)
 
 
 def watched(batches: list[list[Row]], *, until: float, restarts: bool = False) -> Watch:
     """A watch that has closed every pane up to a minute."""
-    watch = Watch({}, {})
+    watch = anew()
     for number, rows in enumerate(batches):
         watch.apply(records(rows), Span("test", Position(number), Position(number + 1)))
         following = [row["end"] for later in batches[number + 1 :] for row in later]
         watch.advance(min(following) if following else FIRST + int(60 * until) + 660)
         if restarts:
-            again = Watch({}, {})
+            again = anew()
             again.restore(watch.changes(whole=True))
             watch = again
     return watch
@@ -70,6 +87,13 @@ def test_what_went_out_adds_up_and_what_stayed_inside_is_not_kept() -> None:
     watch = watched([rows], until=245)
     (egress,) = watch.window(FIRST + 244 * 60, 1440).table("egress").rows(named=True)
     assert (egress["outbound_bytes"], egress["inbound_bytes"]) == (10 * len(minutes), 2 * len(minutes))
+
+
+def test_what_nobody_reads_is_not_kept() -> None:
+    watch = Watch({}, {})
+    watch.apply(records(exchange("10.0.0.1", OUTSIDE, sent=10, end=FIRST)), Span("test", Position(0), Position(1)))
+    watch.advance(FIRST + 3600)
+    assert watch.window(FIRST + 1800, 1440).table("egress").is_empty()
 
 
 def test_a_window_reaches_back_no_more_than_its_panes() -> None:
