@@ -55,6 +55,7 @@ async def run(settings: Settings) -> None:
     """
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     await asyncio.to_thread(_prepare_topics, settings)
+    log.info("starting", topics=len(settings.topics.all))
     stop = asyncio.Event()
     service = Service(settings, configured_sinks(settings, Console(soft_wrap=True)))
     with HttpEndpoints(settings.http, service.metrics, service.not_ready) as http:

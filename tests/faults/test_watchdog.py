@@ -32,7 +32,7 @@ def test_a_worker_whose_broker_goes_away_while_it_starts_ends_with_a_line_that_s
     environment = environment_of(own_kafka_broker.bootstrap, topic_settings)
     environment |= {"FLOWHAWK__WATCHDOG__STALLED_SECONDS": "8"}
     with Program("run", environment=environment, folder=tmp_path) as worker:
-        worker.wait_until(lambda: f" {topic_settings.state.name}: created" in worker.errors)
+        worker.wait_until(lambda: " starting " in worker.errors)
         own_kafka_broker.kill()
         for _ in every(0.1, seconds=60):
             if worker.process.poll() is not None:

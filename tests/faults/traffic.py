@@ -43,8 +43,8 @@ def poison(chance: random.Random) -> list[Value]:
     return [
         b"certainly no flow",
         chance.randbytes(300),
-        gzip.compress(line.encode() * 50)[:-20],
-        gzip.compress(chance.randbytes(5000)),
+        gzip.compress(line.encode() * 50, mtime=0)[:-20],
+        gzip.compress(chance.randbytes(5000), mtime=0),
         b"x" * LARGE_BYTES,
         b"",
         None,
