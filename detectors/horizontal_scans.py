@@ -104,7 +104,7 @@ class HorizontalScan(Detector):
         ]
         if not found:
             return NO_SCORES
-        rows = pl.concat([_COLUMNS.to_frame(), *found])
+        rows = pl.concat([_NONE_FOUND, *found])
         if rows.is_empty():
             return NO_SCORES
         # One source is one scan, told by what reached most hosts; the others add their ports.
@@ -219,3 +219,5 @@ _COLUMNS: Final = pl.Schema(
         "protocols": pl.List(pl.UInt8()),
     }
 )
+
+_NONE_FOUND: Final = _COLUMNS.to_frame()

@@ -1,7 +1,7 @@
 """Vertical scans: many ports of one host, tried by one source or by many together."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import polars as pl
 
@@ -70,7 +70,7 @@ class VerticalScan(Detector):
         found = [part for part in parts if not part.is_empty()]
         if not found:
             return NO_SCORES
-        return pl.concat([_COLUMNS.to_frame(), *(part.select(_COLUMNS.names()) for part in found)])
+        return pl.concat([_NONE_FOUND, *(part.select(_COLUMNS.names()) for part in found)])
 
     def describe(self, hit: Mapping[str, Any], view: View) -> Description:
         """Name both ends, or the target and the number of sources, and the number of ports."""
@@ -137,9 +137,9 @@ def per_minute(hit: Mapping[str, Any]) -> float:
     return round(float(hit["attempts"]) / minutes, 2)
 
 
-_NO_BASELINE = pl.lit(None, pl.Float64).alias("baseline")
+_NO_BASELINE: Final = pl.lit(None, pl.Float64).alias("baseline")
 
-_COLUMNS = pl.Schema(
+_COLUMNS: Final = pl.Schema(
     {
         **NO_SCORES.schema,
         "ports": pl.Int64(),
@@ -151,3 +151,5 @@ _COLUMNS = pl.Schema(
         "example_sources": pl.List(pl.UInt64()),
     }
 )
+
+_NONE_FOUND: Final = _COLUMNS.to_frame()

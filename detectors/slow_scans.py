@@ -127,7 +127,7 @@ class SlowScan(Detector):
         parts = [part for panes in _WINDOWS for part in self._of_window(view, parameters, panes) if len(part)]
         if not parts:
             return NO_SCORES
-        rows = pl.concat([_COLUMNS.to_frame(), *(part.select(_COLUMNS.names()) for part in parts)])
+        rows = pl.concat([_NONE_FOUND, *(part.select(_COLUMNS.names()) for part in parts)])
         excess = pl.col("value") / pl.col("threshold")
         return rows.sort(
             excess,
@@ -285,3 +285,5 @@ _COLUMNS: Final = pl.Schema(
         "protocols": pl.List(pl.UInt8()),
     }
 )
+
+_NONE_FOUND: Final = _COLUMNS.to_frame()

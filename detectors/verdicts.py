@@ -40,11 +40,13 @@ def verdicts(
         Ordered by source and target, so that the order does not depend on how the statistics are kept.
     """
     scores = detector.score(view, parameters)
+    if scores.is_empty():
+        return []
     hits = scores.filter(pl.col("value") >= pl.col("threshold"))
     if hits.is_empty():
         return []
-    known = {row["key"]: row for row in hosts(pl.concat([hits["source_key"], hits["target_key"]])).rows(named=True)}
-    view.addresses(_examples(hits))
+    # Looking all of them up at once, and examples too, costs no more than looking up one.
+    known = {row["key"]: row for row in hosts(pl.concat(_hosts(hits))).rows(named=True)}
     # What went beyond the caps has no name any more, and is counted there; nor has what has been silent for long,
     # of which nothing new is to be told.
     found = [
@@ -88,14 +90,12 @@ def _place(detection: Detection) -> tuple[object, ...]:
     return *ends, detection.ports, detection.value, detection.protocol or 0, detection.window_start, detection.summary
 
 
-def _examples(hits: pl.DataFrame) -> list[int]:
-    """List the hosts that hits name as examples: looking all of them up at once costs no more than looking up one."""
-    return [
-        key
-        for name, dtype in hits.schema.items()
-        if dtype == pl.List(pl.UInt64)
-        for key in hits[name].explode(empty_as_null=False).to_list()
+def _hosts(hits: pl.DataFrame) -> list[pl.Series]:
+    """List the keys of both ends of hits, and of the hosts that they name as examples."""
+    examples = [
+        hits[name].explode(empty_as_null=False) for name, dtype in hits.schema.items() if dtype == pl.List(pl.UInt64)
     ]
+    return [hits["source_key"], hits["target_key"], *examples]
 
 
 def _entity(card: Card, hit: Mapping[str, Any]) -> str:

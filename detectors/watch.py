@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from detectors.statistics.connections import LOGIN_PORTS
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS, REMEMBERED_SECONDS
 from detectors.statistics.directory import HOSTS
+from detectors.statistics.grouping import UInt64Array, rows_of
 from detectors.statistics.login_windows import LoginWindows
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
@@ -85,20 +86,24 @@ class _View:
         return self._watch.baselines.baseline(self.pane, column, keys, panes, closing=self._closing)
 
     def hosts(self, keys: pl.Series) -> pl.DataFrame:
+        wanted = np.unique(keys.drop_nulls().to_numpy())
+        recent = self._recent[np.flatnonzero(rows_of(wanted, self._recent["key"].to_numpy())[1])]
+        silent = wanted[~np.isin(wanted, recent["key"].to_numpy())]
+        found = directory.summed(pl.concat([recent, self._watch.names(silent)]) if len(silent) else recent)
+        self._names |= dict.fromkeys(wanted.tolist())
+        self._names |= {key: written(high, low) for key, high, low in found.select("key", "high", "low").rows()}
+        return found
+
+    @cached_property
+    def _recent(self) -> pl.DataFrame:
         end = self.pane + PANE_SECONDS
         # Who sent something in a window may be named only by the record that ends behind it.
-        known = self._watch.directory.between(end - self._watch.kept_seconds, end + SPREAD_SECONDS)
-        wanted = keys.drop_nulls().unique()
-        recent = known.filter(pl.col("key").is_in(wanted.implode()))
-        silent = wanted.filter(~wanted.is_in(recent["key"].implode()))
-        return directory.summed(pl.concat([recent, self._watch.names(silent)]) if len(silent) else recent)
+        return self._watch.directory.between(end - self._watch.kept_seconds, end + SPREAD_SECONDS)
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
         wanted = list(keys)
         if unknown := [key for key in wanted if key not in self._names]:
-            self._names |= dict.fromkeys(unknown)
-            found = self.hosts(pl.Series(unknown, dtype=pl.UInt64))
-            self._names |= {key: written(high, low) for key, high, low in found.select("key", "high", "low").rows()}
+            self.hosts(pl.Series(unknown, dtype=pl.UInt64))
         # What went beyond the caps has no name any more, and is counted there.
         return [name for key in wanted if (name := self._names[key]) is not None]
 
@@ -154,6 +159,7 @@ class Watch:
         self.directory = Panes(HOSTS, self._bounded["directory"])
         drips = any(need.table == "egress" and need.panes > SHORT_PANES for need in needs)
         self._rollup = Rollup(self._bounded, egress=drips)
+        self._crossing = all(need.table != "traffic" for need in needs)
         self.logins = LoginWindows(self._bounded, login_ports)
         self._rolled_until = -END_OF_TIME
         self._derived: dict[int, Pane] = {}
@@ -255,7 +261,7 @@ class Watch:
 
         return Window(self._panes(first, end), panes, following)
 
-    def names(self, keys: pl.Series) -> pl.DataFrame:
+    def names(self, keys: UInt64Array) -> pl.DataFrame:
         """Say who hosts are that long windows tell of, though they have been silent for long."""
         return self._rollup.names(keys)
 
@@ -307,7 +313,7 @@ class Watch:
         flows = table.flows.select(SCHEMA.names()).rechunk()
         if flows.height:
             self._added |= self.contacts.add(contacts.fold(flows))
-            self._added |= self.volumes.add(volumes.fold(flows))
+            self._added |= self.volumes.add(volumes.fold(flows, crossing=self._crossing))
             self.conversations.add(conversations.fold(flows))
             self.directory.add(directory.hosts(flows))
             self.logins.add(flows)

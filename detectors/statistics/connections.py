@@ -78,6 +78,8 @@ _READ: Final = (
 _LARGEST: Final = ("source_internal", "weight", "last_seen")
 _SIZES: Final = ("sent_packets", "sent_bytes", "received_packets", "received_bytes")
 
+_NOTHING: Final = CONNECTIONS.to_frame()
+
 FOLLOWING_PANES: Final = 2
 """How many panes behind the one it begins in a connection is followed, and in how many before it must be unseen."""
 
@@ -112,7 +114,7 @@ def fold(flows: pl.DataFrame, ports: npt.NDArray[np.uint8]) -> pl.DataFrame:
     few = flows["packets"].to_numpy() <= _MOST_PACKETS
     rows = np.flatnonzero((flows["protocol"].to_numpy() == TCP) & ((kind == _LOGIN) | ((kind == _NEUTRAL) & few)))
     if not len(rows):
-        return CONNECTIONS.to_frame()
+        return _NOTHING
     flows = flows.select(_READ)[rows]
     flags = flows["tcp_flags"].fill_null(0).to_numpy()
     source_ports, destination_ports = flows["source_port"].to_numpy(), flows["destination_port"].to_numpy()

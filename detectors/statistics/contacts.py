@@ -26,6 +26,9 @@ _EPHEMERAL: Final = 32768
 
 KEYS: Final = ("source_key", "target_key", "port", "protocol")
 
+_SAME: Final = ("contact", *KEYS, "source_internal", "target_internal")
+"""Columns that are the same in all rows of a contact."""
+
 CONTACTS: Final = pl.Schema(
     {
         "pane": pl.Int64(),
@@ -180,12 +183,10 @@ def _grouped(columns: Mapping[str, npt.NDArray[Any]], *, by_pane: bool) -> pl.Da
     panes = columns["pane"]
     several = by_pane and len(panes) > 0 and bool((panes != panes[0]).any())
     groups = Groups(combined(columns["contact"], panes) if several else columns["contact"])
-    same = ("contact", *KEYS)
-    grouped = {name: columns[name][groups.some] for name in same}
-    grouped |= {name: groups.sum(columns[name]) for name in ("requests", "rejected", "answers")}
-    grouped |= {
-        name: groups.max(columns[name])
-        for name in ("pane", "source_internal", "target_internal", "lasting", "last_seen")
-    }
+    grouped = {name: columns[name][groups.some] for name in _SAME}
+    grouped |= {name: groups.sum(columns[name]) for name in ("requests", "answers")}
+    grouped["rejected"] = groups.sum_of_few(columns["rejected"])
+    grouped |= {name: groups.max(columns[name]) for name in ("lasting", "last_seen")}
+    grouped["pane"] = panes[groups.some] if by_pane else groups.max(panes)
     grouped["first_seen"] = groups.min(columns["first_seen"])
-    return pl.DataFrame({name: grouped[name] for name in CONTACTS}, schema=CONTACTS)
+    return pl.DataFrame([pl.Series(name, grouped[name]) for name in CONTACTS])

@@ -28,6 +28,8 @@ CONVERSATIONS: Final = pl.Schema(
 hash of both. `passed` counts the records that were let through, but for mere resets.
 """
 
+_NOTHING: Final = CONVERSATIONS.to_frame()
+
 
 def fold(flows: pl.DataFrame) -> pl.DataFrame:
     """Fold records into conversations; those whose ports tell enough are left out.
@@ -44,7 +46,7 @@ def fold(flows: pl.DataFrame) -> pl.DataFrame:
     """
     unclear = np.flatnonzero(undecided(flows["source_port"].to_numpy(), flows["destination_port"].to_numpy()))
     if not len(unclear):
-        return CONVERSATIONS.to_frame()
+        return _NOTHING
     flows = flows[unclear]
     source, destination = flows["source_key"].to_numpy(), flows["destination_key"].to_numpy()
     ports = flows["source_port"].to_numpy(), flows["destination_port"].to_numpy()

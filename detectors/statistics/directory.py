@@ -37,12 +37,13 @@ def hosts(flows: pl.DataFrame) -> pl.DataFrame:
     rows = len(flows)
     panes = flows["end"].to_numpy() // PANE_SECONDS * PANE_SECONDS
     reporter = reporters(flows)
-    account, vpc, interface = (flows[name].hash().to_numpy() for name in _REPORTER)
-    named = combined(panes, account, vpc)
-    hashes = [
-        combined(flows[f"{end}_key"].to_numpy(), named + interface * (reporter == own)) for end, own in _ENDS.items()
-    ]
-    some = Groups(np.concatenate(hashes)).some
+    named = combined(panes, *(_hashes(flows[name]) for name in ("account_id", "vpc_id")))
+    interface = flows["interface_id"].hash().to_numpy()
+    hashes = np.concatenate(
+        [combined(flows[f"{end}_key"].to_numpy(), named + interface * (reporter == own)) for end, own in _ENDS.items()]
+    )
+    # There are few hosts in many records, which a hash table tells faster than sorting does.
+    some = pl.Series(hashes).arg_unique().to_numpy().astype(np.int64)
     listed = []
     for (end, own), first in zip(_ENDS.items(), (0, rows), strict=True):
         chosen = some[(some >= first) & (some < first + rows)] - first
@@ -53,6 +54,13 @@ def hosts(flows: pl.DataFrame) -> pl.DataFrame:
             .select(HOSTS.names())
         )
     return _apart(pl.concat(listed))
+
+
+def _hashes(names: pl.Series) -> UInt64Array:
+    """Hash names; one name in all rows, as accounts and VPCs often have, is hashed once."""
+    if len(names) and (names.null_count() == len(names) or bool((names == names[0]).all(ignore_nulls=False))):
+        return np.repeat(names[:1].hash().to_numpy(), len(names))
+    return names.hash().to_numpy()
 
 
 def _apart(listed: pl.DataFrame) -> pl.DataFrame:

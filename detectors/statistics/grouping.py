@@ -28,13 +28,13 @@ def combined(*columns: npt.NDArray[Any]) -> UInt64Array:
     >>> combined(np.array([1, 1]), np.array([2, 2])).tolist() == combined(np.array([2, 2]), np.array([1, 1])).tolist()
     False
     """
-    first, *others = columns
-    key = mix(first.astype(np.uint64))
-    for column in others:
+    # Between columns the upper half goes into the lower one, which suffices to keep them apart; all bits mix once.
+    key = np.zeros(len(columns[0]), np.uint64)
+    for column in columns:
+        key += column.view(np.uint64) if column.dtype.itemsize == key.itemsize else column.astype(np.uint64)
         key *= _FACTOR
-        key += column.astype(np.uint64, copy=False)
-        key = mix(key)
-    return key
+        key ^= key >> np.uint64(32)
+    return mix(key)
 
 
 class Groups:
@@ -53,6 +53,7 @@ class Groups:
     """
 
     def __init__(self, keys: UInt64Array) -> None:
+        self._keys = keys
         self._order = np.argsort(keys)
         ordered = keys[self._order]
         begins = np.empty(len(keys), np.bool_)
@@ -75,6 +76,15 @@ class Groups:
     def sum(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Sum whole numbers, shape (n,), within each group."""
         return self._reduced(np.add, values)
+
+    def sum_of_few(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Sum whole numbers, shape (n,), of which nearly all are zero, within each group."""
+        rows = np.flatnonzero(values)
+        if 8 * len(rows) > len(values):
+            return self.sum(values)
+        sums = np.zeros(len(self), values.dtype)
+        np.add.at(sums, np.searchsorted(self.keys, self._keys[rows]), values[rows])
+        return sums
 
     def min(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Take the smallest value of each group."""

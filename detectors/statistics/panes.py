@@ -29,7 +29,7 @@ class Panes:
     """
 
     def __init__(self, schema: pl.Schema, merge: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-        self._schema = schema
+        self._nothing = schema.to_frame()
         self._merge = merge
         self._parts: dict[int, list[pl.DataFrame]] = {}
         self._summed: set[int] = set()
@@ -65,7 +65,7 @@ class Panes:
     def summed(self, pane: int) -> pl.DataFrame:
         """Return what a pane holds, each of its rows summed."""
         if pane not in self._parts:
-            return self._schema.to_frame()
+            return self._nothing
         if pane not in self._summed:
             self._parts[pane] = [self._merge(pl.concat(self._parts[pane]))]
             self._summed.add(pane)
@@ -74,7 +74,7 @@ class Panes:
     def between(self, begin: int, end: int) -> pl.DataFrame:
         """Return the parts in the panes from `begin` up to `end`, not included."""
         frames = [part for pane in self.panes if begin <= pane < end for part in self._parts[pane]]
-        return pl.concat(frames) if frames else self._schema.to_frame()
+        return pl.concat(frames) if frames else self._nothing
 
     def drop_before(self, begin: int) -> None:
         """Forget the panes before `begin`."""

@@ -89,7 +89,7 @@ class Rollup:
         contacts = _failures(window)
         own = (pl.col("last_seen") >= begin) & (pl.col("first_seen") < begin + BLOCK_SECONDS)
         contacts = contacts.filter(own)
-        crossing = pl.concat([VOLUMES.to_frame(), *volumes]).filter(
+        crossing = pl.concat([_NO_VOLUMES, *volumes]).filter(
             pl.col("sender_internal") != pl.col("receiver_internal")
         )
         failing = Groups(np.concatenate([contacts[name].to_numpy() for name in ("source_key", "target_key")])).keys
@@ -126,20 +126,19 @@ class Rollup:
             self._windows[panes] = known
         return known
 
-    def names(self, keys: pl.Series) -> pl.DataFrame:
-        """Say who hosts are that failed, or were tried in vain, within the widest window; columns of `HOSTS`."""
-        listed = [self._names.summed(pane) for pane in self._names.panes]
-        return pl.concat([HOSTS.to_frame(), *listed]).filter(pl.col("key").is_in(keys.implode()))
+    def names(self, keys: UInt64Array) -> pl.DataFrame:
+        """Say who hosts, ascending, are that failed, or were tried in vain, within the widest window, as `HOSTS`."""
+        listed = (self._names.summed(pane) for pane in self._names.panes)
+        named = (each[np.flatnonzero(rows_of(keys, each["key"].to_numpy())[1])] for each in listed)
+        return pl.concat([_NO_HOSTS, *named])
 
     def _block(self, tier: Tier, begin: int) -> Pane:
         """Work out the statistics of a block once, until something is added to it."""
         of = tier.seconds, begin
         if of not in self._blocks:
             failures, sent = self._tiers[tier]
-            nothing = CONVERSATIONS.to_frame()
-            self._blocks[of] = Pane(
-                begin, Counted(failures.summed(begin), sent.summed(begin), nothing, nothing), tier.seconds
-            )
+            counted = Counted(failures.summed(begin), sent.summed(begin), _NO_CONVERSATIONS, _NO_CONVERSATIONS)
+            self._blocks[of] = Pane(begin, counted, tier.seconds)
         return self._blocks[of]
 
     def _counts(self, tier: Tier, blocks: Sequence[Pane]) -> "dict[_Keys, Counts]":
@@ -179,6 +178,9 @@ class Rollup:
 
 
 _NONE: Final = np.zeros(0, np.uint64)
+_NO_VOLUMES: Final = VOLUMES.to_frame()
+_NO_HOSTS: Final = HOSTS.to_frame()
+_NO_CONVERSATIONS: Final = CONVERSATIONS.to_frame()
 
 
 def _failures(window: Window) -> pl.DataFrame:

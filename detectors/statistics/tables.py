@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from detectors.statistics.contacts import PANE_SECONDS
-from detectors.statistics.grouping import combined
+from detectors.statistics.grouping import Groups, combined
 
 HOST: Final = pl.Schema({"key": pl.UInt64, "internal": pl.Boolean, "outbound_bytes": pl.Int64, "rejected": pl.Int64})
 """Columns of the table `host`."""
@@ -32,10 +32,11 @@ def contact(contacts: pl.DataFrame) -> pl.DataFrame:
 
     What was answered over another protocol on the same port did not fail: where QUIC is blocked, TCP is tried.
     """
-    answered = pl.col("answers").sum().over("source_key", "target_key", "port") > 0
-    return contacts.with_columns(
-        failed=~answered & (pl.col("requests") > 0) & ((pl.col("rejected") > 0) | ~pl.col("lasting"))
-    )
+    services = Groups(combined(*(contacts[name].to_numpy() for name in ("source_key", "target_key", "port"))))
+    requests, rejected, answers = (contacts[name].to_numpy() for name in ("requests", "rejected", "answers"))
+    silent = services.spread(services.max(answers)) == 0
+    failed = silent & (requests > 0) & ((rejected > 0) | ~contacts["lasting"].to_numpy())
+    return contacts.with_columns(pl.Series("failed", failed))
 
 
 def pair(contacts: pl.DataFrame) -> pl.DataFrame:
@@ -217,9 +218,13 @@ Bytes are those exchanged with own hosts (internal) and with all others (externa
 """
 
 
+_NO_TRAFFIC: Final = TRAFFIC.to_frame()
+_NO_HOSTS: Final = HOST.to_frame()
+
+
 def traffic(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """One row per host with what it did; columns that a part lacks count as zeros."""
-    together = pl.concat([TRAFFIC.to_frame(), *parts], how="diagonal")
+    together = pl.concat([_NO_TRAFFIC, *parts], how="diagonal")
     return together.group_by("key").agg(pl.col("internal").max(), pl.col(TRAFFIC.names()[2:]).sum())
 
 
@@ -233,5 +238,5 @@ def host(panes: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """
     if len(panes) == 1:
         return panes[0]
-    parts = pl.concat([HOST.to_frame(), *panes])
+    parts = pl.concat([_NO_HOSTS, *panes])
     return parts.group_by("key").agg(pl.col("internal").max(), pl.col("outbound_bytes", "rejected").sum())

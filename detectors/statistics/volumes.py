@@ -44,42 +44,58 @@ It is 0 elsewhere.
 _ACCEPTED: Final = ACTIONS.categories.to_list().index("ACCEPT")
 _REPORTERS: Final = {"egress": SENDER, "ingress": RECEIVER}
 _REPORTER_OF_DIRECTION: Final = np.array([*(_REPORTERS[name] for name in DIRECTIONS.categories), UNKNOWN], np.uint8)
+_REPORTER_OF_ENDS: Final = np.array([UNKNOWN, SENDER, RECEIVER, UNKNOWN], np.uint8)
+"""By whether the sender (1) and the receiver (2) are own hosts."""
+
+BoolArray = npt.NDArray[np.bool_]
 
 
-def fold(flows: pl.DataFrame) -> pl.DataFrame:
+def fold(flows: pl.DataFrame, *, crossing: bool = False) -> pl.DataFrame:
     """Fold accepted records into volumes; refused ones carried nothing.
 
     Parameters
     ----------
     flows
         Rows of a record table that tell of flows.
+    crossing
+        Whether only what crosses the border between own and other hosts counts: most of what a network logs stays
+        inside, and there are as many rows as hosts have peers.
 
     Returns
     -------
     pl.DataFrame
         Columns of `VOLUMES`, in no particular order.
     """
-    passed = np.flatnonzero(flows["action"].to_physical().to_numpy() == _ACCEPTED)
+    counts = flows["action"].to_physical().to_numpy() == _ACCEPTED
+    if crossing:
+        counts &= flows["source_internal"].to_numpy() != flows["destination_internal"].to_numpy()
+    passed = np.flatnonzero(counts)
     own = {name: flows[name].to_numpy()[passed] for name in ("start", "end", "bytes", "packets", "weight")}
     spread = _Spread(own["start"], own["end"])
-    rows = passed[spread.rows]
     weight = own["weight"].astype(np.int64)
-    reporter = reporters(flows)
-    columns = {
-        "pane": spread.panes,
-        "sender_key": flows["source_key"].to_numpy()[rows],
-        "receiver_key": flows["destination_key"].to_numpy()[rows],
-        "sender_internal": flows["source_internal"].to_numpy()[rows],
-        "receiver_internal": flows["destination_internal"].to_numpy()[rows],
-        "reporter": reporter[rows],
-        "interface": _interfaces(flows, reporter)[rows],
-        "bytes": spread.shares(np.minimum(own["bytes"], MOST // weight) * weight),
-        "packets": spread.shares(np.minimum(own["packets"], MOST // weight) * weight),
+    ends = {
+        f"{role}_{what}": flows[f"{end}_{what}"].to_numpy()[passed]
+        for what in ("key", "internal")
+        for role, end in (("sender", "source"), ("receiver", "destination"))
     }
-    columns["volume"] = combined(
-        columns["sender_key"], columns["receiver_key"], columns["interface"] + columns["reporter"]
+    reporter = _reporters(
+        flows["direction"].to_physical()[passed], ends["sender_internal"], ends["receiver_internal"]
     )
-    return _grouped(columns)
+    interface = _interfaces(flows["interface_id"], passed, reporter)
+    columns = {
+        **ends,
+        "reporter": reporter,
+        "interface": interface,
+        "volume": combined(ends["sender_key"], ends["receiver_key"], interface + reporter),
+    }
+    return _grouped(
+        {name: spread.repeated(column) for name, column in columns.items()}
+        | {
+            "pane": spread.panes,
+            "bytes": spread.shares(np.minimum(own["bytes"], MOST // weight) * weight),
+            "packets": spread.shares(np.minimum(own["packets"], MOST // weight) * weight),
+        }
+    )
 
 
 def reporters(flows: pl.DataFrame) -> npt.NDArray[np.uint8]:
@@ -90,23 +106,30 @@ def reporters(flows: pl.DataFrame) -> npt.NDArray[np.uint8]:
     ndarray
         `SENDER`, `RECEIVER` or `UNKNOWN`, shape (n,).
     """
+    internal = (flows[f"{end}_internal"].to_numpy() for end in ("source", "destination"))
+    return _reporters(flows["direction"].to_physical(), *internal)
+
+
+def _reporters(directions: pl.Series, sender: BoolArray, receiver: BoolArray) -> npt.NDArray[np.uint8]:
+    """Do what `reporters` does, from the codes of directions and from which ends are own hosts."""
+    if directions.null_count() == len(directions):
+        # The commonest case: a format without directions.
+        silently: npt.NDArray[np.uint8] = _REPORTER_OF_ENDS[sender.view(np.uint8) | receiver.view(np.uint8) << 1]
+        return silently
     stated: npt.NDArray[np.uint8] = _REPORTER_OF_DIRECTION[
-        flows["direction"].to_physical().fill_null(len(DIRECTIONS.categories)).to_numpy()
+        directions.fill_null(len(DIRECTIONS.categories)).to_numpy()
     ]
-    if not (silent := stated == UNKNOWN).any():
-        return stated
-    sender, receiver = flows["source_internal"].to_numpy(), flows["destination_internal"].to_numpy()
-    stated[silent & sender & ~receiver] = SENDER
-    stated[silent & receiver & ~sender] = RECEIVER
+    silent = np.flatnonzero(stated == UNKNOWN)
+    stated[silent] = _REPORTER_OF_ENDS[sender.view(np.uint8)[silent] | receiver.view(np.uint8)[silent] << 1]
     return stated
 
 
-def _interfaces(flows: pl.DataFrame, reporter: npt.NDArray[np.uint8]) -> UInt64Array:
+def _interfaces(names: pl.Series, rows: Int64Array, reporter: npt.NDArray[np.uint8]) -> UInt64Array:
     """Hash the names of interfaces where it matters; hashes of one process need not be those of another."""
-    interfaces = np.zeros(len(flows), np.uint64)
-    unknown = reporter == UNKNOWN
-    if unknown.any():
-        interfaces[unknown] = flows["interface_id"].filter(pl.Series(unknown)).hash().to_numpy()
+    interfaces = np.zeros(len(rows), np.uint64)
+    unknown = np.flatnonzero(reporter == UNKNOWN)
+    if len(unknown):
+        interfaces[unknown] = names[rows[unknown]].hash().to_numpy()
     return interfaces
 
 
@@ -157,41 +180,38 @@ class _Spread:
     def __init__(self, starts: Int64Array, ends: Int64Array) -> None:
         begins = np.maximum(starts, ends - SPREAD_SECONDS)
         first, last = begins // PANE_SECONDS, ends // PANE_SECONDS
-        pieces = last - first + 1
-        self._single = bool((pieces == 1).all())
-        if self._single:
-            self.rows = np.arange(len(ends))
-            self.panes = last * PANE_SECONDS
-            return
-        self.rows = np.repeat(np.arange(len(ends)), pieces)
-        ordinal = np.arange(len(self.rows)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-        self.panes = (first[self.rows] + ordinal) * PANE_SECONDS
-        begin, end = begins[self.rows], ends[self.rows]
-        self._duration = np.maximum(end - begin, 1)
-        self._from = np.maximum(self.panes, begin) - begin
-        # What has no duration lies in one piece, which gets all of it.
-        until = np.minimum(self.panes + PANE_SECONDS, end) - begin
-        self._until = np.where(end == begin, 1, until)
+        # Most records lie in one pane, and are left as they are; the pieces of the others come behind them.
+        self._whole = np.flatnonzero(first == last)
+        cut = np.flatnonzero(first != last)
+        pieces = (last - first + 1)[cut]
+        self._cut = np.repeat(cut, pieces)
+        ordinal = np.arange(len(self._cut)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        panes = (first[self._cut] + ordinal) * PANE_SECONDS
+        self.panes = np.concatenate([last[self._whole] * PANE_SECONDS, panes])
+        """Begin of the pane of each piece, epoch seconds, shape (pieces,)."""
+        begin, end = begins[self._cut], ends[self._cut]
+        self._duration = end - begin
+        self._from = np.maximum(panes, begin) - begin
+        self._until = np.minimum(panes + PANE_SECONDS, end) - begin
+
+    def repeated(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Give each piece what its record, shape (n,), has, shape (pieces,)."""
+        return np.concatenate([column[self._whole], column[self._cut]])
 
     def shares(self, amounts: Int64Array) -> Int64Array:
         """Divide amounts, shape (n,), among the pieces: evenly over time, in whole numbers, and nothing is lost."""
-        if self._single:
-            return amounts
         # Divided before it is multiplied, so that no amount is too large.
-        each, rest = np.divmod(amounts[self.rows], self._duration)
+        each, rest = np.divmod(amounts[self._cut], self._duration)
         length = self._until - self._from
-        shares: Int64Array = each * length + (
-            rest * self._until // self._duration - rest * self._from // self._duration
-        )
-        return shares
+        shares = each * length + (rest * self._until // self._duration - rest * self._from // self._duration)
+        return np.concatenate([amounts[self._whole], shares])
 
 
 def _grouped(columns: Mapping[str, npt.NDArray[Any]]) -> pl.DataFrame:
     panes = columns["pane"]
     several = len(panes) > 0 and bool((panes != panes[0]).any())
     groups = Groups(combined(columns["volume"], panes) if several else columns["volume"])
-    grouped = {
-        name: groups.sum(columns[name]) if name in {"bytes", "packets"} else columns[name][groups.some]
-        for name in VOLUMES
-    }
-    return pl.DataFrame(grouped, schema=VOLUMES)
+    grouped = (
+        groups.sum(columns[name]) if name in {"bytes", "packets"} else columns[name][groups.some] for name in VOLUMES
+    )
+    return pl.DataFrame([pl.Series(name, column) for name, column in zip(VOLUMES, grouped, strict=True)])

@@ -69,7 +69,7 @@ class Window:
         asked = name, column, least
         if asked not in self._known:
             rows = TABLES[name](self, column, least)
-            self._known[asked] = rows if column is None or rows.is_empty() else rows.filter(pl.col(column) >= least)
+            self._known[asked] = rows if column is None or rows.is_empty() else _reaching(rows, column, least)
         return self._known[asked]
 
     def contacts(self, keys: _Keys | None = None, wanted: UInt64Array | None = None) -> pl.DataFrame:
@@ -85,7 +85,7 @@ class Window:
         if keys is None or wanted is None:
             parts = [pane.contacts for pane in self.panes]
         elif len(wanted):
-            parts = [pane.contacts.filter(pl.Series(rows_of(wanted, keys(pane))[1])) for pane in self.panes]
+            parts = [_among(wanted, keys, pane) for pane in self.panes]
         else:
             parts = []
         if not parts:
@@ -152,7 +152,7 @@ class Window:
         following = self._following()
 
         def among(panes: Sequence[Pane]) -> list[pl.DataFrame]:
-            return [pane.contacts.filter(pl.Series(rows_of(wanted, pane.pair)[1])) for pane in panes]
+            return [_among(wanted, _pair, pane) for pane in panes]
 
         # What begins behind the window was not spread back into it.
         begun = [part.filter(pl.col("first_seen") < following[0].begin) for part in among(following)]
@@ -160,9 +160,20 @@ class Window:
 
 
 _NO_CONTACTS: Final = CONTACTS.to_frame()
+_NO_VOLUMES: Final = VOLUMES.to_frame()
 _NONE: Final = np.zeros(0, np.uint64)
 _NO_COUNTS: Final = np.zeros(0, np.int64)
 _FAR: Final = 2**62
+
+
+def _among(wanted: UInt64Array, keys: _Keys, pane: Pane) -> pl.DataFrame:
+    """Return the contacts of a pane whose key is wanted."""
+    return pane.contacts[np.flatnonzero(rows_of(wanted, keys(pane))[1])]
+
+
+def _reaching(rows: pl.DataFrame, column: str, least: float) -> pl.DataFrame:
+    """Return the rows where a column reaches a number."""
+    return rows[np.flatnonzero(rows[column].to_numpy() >= least)]
 
 
 def _pair(pane: Pane) -> UInt64Array:
@@ -263,7 +274,7 @@ def _host(window: Window, _column: str | None, _least: float) -> pl.DataFrame:
 
 
 def _traffic(window: Window, _column: str | None, _least: float) -> pl.DataFrame:
-    owners = volumes.owners(pl.concat([VOLUMES.to_frame(), *(pane.volumes for pane in window.panes)]))
+    owners = volumes.owners(pl.concat([_NO_VOLUMES, *(pane.volumes for pane in window.panes)]))
     return tables.traffic([pane.traffic(*owners) for pane in window.panes])
 
 

@@ -142,7 +142,7 @@ def test_a_contact_has_the_same_name_in_every_process() -> None:
     named = contact_keys(
         source.astype(np.uint64), target.astype(np.uint64), port.astype(np.uint16), protocol.astype(np.uint8)
     )
-    assert named.tolist() == [1_044_988_056_942_224_905]
+    assert named.tolist() == [4_290_514_517_932_516_089]
 
 
 @pytest.mark.parametrize("by_pane", [True, False])
