@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -19,7 +19,7 @@ from streams.metrics import Metrics
 from streams.output import ProducerRecord
 from streams.partitions import Owned, Partitions
 from streams.pipeline import Batch, Outcome, Pipeline
-from streams.records import Message
+from streams.records import Decoded, Message, decode_all
 from streams.settings import Settings
 from streams.sinks import Delivery, Sink
 from streams.transport import Fetched
@@ -58,10 +58,13 @@ class WatchAgent:
         self.progress = 0
         self.busy_seconds = 0.0
         self._topics = settings.topics
+        self._records_settings, self._networks = settings.records, settings.networks
         self._metrics = metrics
         self._consumed = consumed
         # One thread: the stages are not made for two at once, and the event loop stays free meanwhile.
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stages")
+        # Decoding needs no state, so the next event is decoded while the stages are at this one.
+        self._decoders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoding")
         self.partitions = Partitions(settings, metrics, self._executor, durable=durable, failed=failed)
 
     async def run(self, stream: faust.StreamT[Any]) -> None:
@@ -72,6 +75,16 @@ class WatchAgent:
                 # What comes of a partition that was just revoked is for its next owner.
                 if owned is not None:
                     await self._take(event.value, owned)
+
+    def prepare(self, fetched: Fetched) -> "Future[tuple[Batch, Decoded]] | None":
+        """Begin to decode an event of flows; those of other topics are left alone."""
+        if fetched.records[0].topic != self._topics.flows.name:
+            return None
+        return self._decoders.submit(self._decode, fetched)
+
+    def _decode(self, fetched: Fetched) -> tuple[Batch, Decoded]:
+        batch = batch_of(fetched)
+        return batch, decode_all(batch.messages, self._records_settings, self._networks)
 
     async def look(self) -> None:
         """Say early what open panes show, between two batches."""
@@ -97,18 +110,21 @@ class WatchAgent:
         return sum(owned.pipeline.pipeline.incidents.open for owned in self.partitions)
 
     async def stop(self) -> None:
-        """Let go of the partitions and the thread."""
+        """Let go of the partitions and the threads."""
         await self.partitions.close()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._executor, self._decoders):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     async def _take(self, fetched: Fetched, owned: Owned) -> None:
-        everything = batch_of(fetched)
+        everything, decoded = await asyncio.wrap_future(fetched.prepared)
         batch = everything.since(owned.pipeline.expected or everything.begin)
         self._metrics.replayed(len(everything.messages) - len(batch.messages))
         if batch.begin < batch.end:
             begun = time.perf_counter()
             outcome = await owned.pipeline.process(
-                batch, lambda outcome: owned.output.write([*self._records(outcome, batch, fetched.records[0])])
+                batch,
+                lambda outcome: owned.output.write([*self._records(outcome, batch, fetched.records[0])]),
+                decoded if batch is everything else None,
             )
             seconds = time.perf_counter() - begun
             self.busy_seconds += seconds

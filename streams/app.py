@@ -1,5 +1,6 @@
 """The Faust application: how it reaches Kafka, and nothing of what it does."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import faust
@@ -7,7 +8,7 @@ from faust.auth import SASLCredentials, SSLCredentials
 from yarl import URL
 
 from streams.kafka_settings import KafkaSettings, password, tls
-from streams.transport import BatchingTransport, Positions
+from streams.transport import BatchingTransport, Fetched, Positions
 
 MAX_POLL_RECORDS: Final = 20_000
 """Messages in one event at most; with one record a message that is about 50 ms of work."""
@@ -24,7 +25,12 @@ class _DisklessApp(faust.App):
         """Make none: nothing is kept on disk."""
 
 
-def build(kafka: KafkaSettings, batched_topics: frozenset[str], positions: Positions | None = None) -> faust.App:
+def build(
+    kafka: KafkaSettings,
+    batched_topics: frozenset[str],
+    positions: Positions | None = None,
+    prepare: Callable[[Fetched], Any] = lambda _: None,
+) -> faust.App:
     """Make the application.
 
     Parameters
@@ -35,6 +41,8 @@ def build(kafka: KafkaSettings, batched_topics: frozenset[str], positions: Posit
         Topics whose events are batches, see `streams.transport`.
     positions
         Where to read on and how far to commit; else the group says.
+    prepare
+        What to begin with each event while the one before it is worked on.
 
     Raises
     ------
@@ -74,6 +82,7 @@ def build(kafka: KafkaSettings, batched_topics: frozenset[str], positions: Posit
         topics=batched_topics,
         fetch_wait_ms=kafka.fetch_wait_ms,
         positions=positions or Positions(),
+        prepare=prepare,
     )
     return app
 

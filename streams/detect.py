@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from detectors.finding import Finding
+from streams.ahead import ahead
 from streams.errors import InputError
 from streams.pipeline import Batch, Outcome, Pipeline
-from streams.records import Message
+from streams.records import Decoded, Message, decode_all
 from streams.settings import Settings
 from streams.sources.contract import Block, Source
 
@@ -17,17 +18,37 @@ BATCH_BYTES: Final = 8 << 20
 """How much text is decoded at a time: every batch has a cost of its own, and memory holds one."""
 
 
+_MOST_AHEAD: Final = 4
+"""Of so many sources each is read and decoded one batch ahead; of more, all batches together would be too many."""
+
+
+class _Taken(NamedTuple):
+    """A batch, the blocks it was made of, and its records."""
+
+    blocks: list[Block]
+    batch: Batch
+    decoded: Decoded
+
+
 class _Input:
     """One source on its way through the pipeline."""
 
-    def __init__(self, name: str, source: Source) -> None:
+    def __init__(self, name: str, source: Source, settings: Settings) -> None:
         self.name = name
         self.failure: InputError | None = None
+        self._settings = settings
         self._blocks = source.blocks()
         self._read = 0
 
-    def batch(self, now: int) -> tuple[list[Block], Batch]:
-        """Read on for about `BATCH_BYTES`; no blocks when there is nothing more."""
+    def batches(self, now: int) -> Iterator[_Taken]:
+        """Read on for about `BATCH_BYTES` at a time."""
+        while blocks := self._next():
+            begin, self._read = self._read, self._read + len(blocks)
+            messages = [Message(block.value, block.headers, now) for block in blocks]
+            batch = Batch(self.name, messages, np.arange(begin, self._read), begin, self._read)
+            yield _Taken(blocks, batch, decode_all(messages, self._settings.records, self._settings.networks))
+
+    def _next(self) -> list[Block]:
         blocks: list[Block] = []
         size = 0
         try:
@@ -36,9 +57,7 @@ class _Input:
                 size += len(block.value)
         except InputError as error:
             self.failure = error
-        begin, self._read = self._read, self._read + len(blocks)
-        messages = [Message(block.value, block.headers, now) for block in blocks]
-        return blocks, Batch(self.name, messages, np.arange(begin, self._read), begin, self._read)
+        return blocks
 
 
 def detect(
@@ -64,19 +83,21 @@ def detect(
         When a source cannot be read to its end. All others have been read, and everything is closed.
     """
     pipeline = pipeline or Pipeline(settings)
-    inputs = [_Input(f"{index}", source) for index, source in enumerate(sources)]
+    inputs = [_Input(f"{index}", source, settings) for index, source in enumerate(sources)]
     for each in inputs:
         pipeline.watermarks.add(each.name)
     now = int(time.time() * 1000)
-    under_way = list(inputs)
+    under_way = {each.name: each.batches(now) for each in inputs}
+    if len(inputs) <= _MOST_AHEAD:
+        under_way = {name: ahead(batches) for name, batches in under_way.items()}
     while under_way:
-        behind = min(under_way, key=lambda each: pipeline.watermarks.reached(each.name))
-        blocks, batch = behind.batch(now)
-        if blocks:
-            yield pipeline.process(batch), blocks
+        behind = min(under_way, key=pipeline.watermarks.reached)
+        taken = next(under_way[behind], None)
+        if taken is not None:
+            yield pipeline.process(taken.batch, taken.decoded), taken.blocks
         else:
-            under_way.remove(behind)
-            yield pipeline.finish(behind.name), []
+            del under_way[behind]
+            yield pipeline.finish(behind), []
     failures = [each.failure for each in inputs if each.failure is not None]
     if failures:
         raise InputError("\n".join(str(failure) for failure in failures))

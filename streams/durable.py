@@ -14,6 +14,7 @@ from streams.checkpoint import Checkpoints
 from streams.checkpoint_settings import CheckpointSettings
 from streams.metrics import Metrics
 from streams.pipeline import Batch, Outcome, Pipeline
+from streams.records import Decoded
 
 log = structlog.get_logger(__name__)
 
@@ -101,8 +102,12 @@ class DurablePipeline:
         """Take responsibility for provisional findings that are out, also those behind the last checkpoint."""
         await self._in_thread(lambda: self.pipeline.incidents.adopt(published))
 
-    async def process(self, batch: Batch, write: Callable[[Outcome], Awaitable[None]]) -> Outcome:
+    async def process(
+        self, batch: Batch, write: Callable[[Outcome], Awaitable[None]], decoded: Decoded | None = None
+    ) -> Outcome:
         """Run the stages on a batch, which follows on the one before it, and write what comes of it.
+
+        Its messages may have been decoded already.
 
         When either breaks off, no checkpoint is written any more: the state would know of what nobody was told.
 
@@ -112,7 +117,7 @@ class DurablePipeline:
             When the batch does not follow.
         """
         whole, self._sound = self._sound, False
-        outcome = await self._in_thread(lambda: self.pipeline.process(batch))
+        outcome = await self._in_thread(lambda: self.pipeline.process(batch, decoded))
         await write(outcome)
         self._sound = whole
         self._size += batch.bytes

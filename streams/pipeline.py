@@ -17,7 +17,7 @@ from detectors.statistics.volumes import SPREAD_SECONDS
 from detectors.table import Table
 from detectors.watch import END_OF_TIME, Watch
 from detectors.watermark import Watermarks
-from streams.records import REFUSED, Message, decode_all
+from streams.records import REFUSED, Decoded, Message, decode_all
 from streams.records.contract import WATERMARK_HEADER
 from streams.settings import Settings
 
@@ -109,9 +109,18 @@ class Pipeline:
         self.incidents = Incidents()
         self._evicted: Mapping[str, int] = {}
 
-    def process(self, batch: Batch) -> Outcome:
-        """Count a batch, and look at every pane that it closes."""
-        decoded = decode_all(batch.messages, self._settings.records, self._settings.networks)
+    def process(self, batch: Batch, decoded: Decoded | None = None) -> Outcome:
+        """Count a batch, and look at every pane that it closes.
+
+        Parameters
+        ----------
+        batch
+            What comes next of its source.
+        decoded
+            Its messages, where somebody has decoded them already.
+        """
+        if decoded is None:
+            decoded = decode_all(batch.messages, self._settings.records, self._settings.networks)
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(decoded.rows)[:-1]])
         span = Span(batch.source, Position(batch.begin), Position(batch.end), batch.offsets, starts)
         late = self.watch.apply(decoded.table, span)

@@ -70,7 +70,7 @@ class Service:
         self.watch = WatchAgent(settings, self.metrics, consumed, durable=durable, failed=fail)
         self.notify = NotifyAgent(sinks)
         batched = frozenset({topics.flows.name, topics.findings.name})
-        self.app = build(settings.kafka, batched, self.watch.partitions)
+        self.app = build(settings.kafka, batched, self.watch.partitions, self.watch.prepare)
         self._agent(topics.flows.name, "watch", self.watch.run)
         self._agent(topics.findings.name, "notify", self.notify.run)
         # When this is sent, no event is under way any more, and offsets are not committed for the last time yet.

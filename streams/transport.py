@@ -15,8 +15,8 @@ assignment, and how far offsets may be committed.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, cast
 from weakref import ref
 
@@ -47,11 +47,14 @@ class Fetched:
         The range of offsets they stand for. What is missing in it does not exist: compaction or a transaction
         left it out. Ranges of consecutive events follow on each other, unless somebody sought in between, or the
         log was cut off.
+    prepared
+        What the transport's `prepare` made of it; None where there is none.
     """
 
     records: Sequence[ConsumerRecord[Any, Any]]
     begin: int
     end: int
+    prepared: Any = None
 
 
 class Positions:
@@ -142,7 +145,8 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
             if not fetched.get(each):
                 self._skipped[each] = begin, end
             elif each.topic in self._batching.topics:
-                bound[each] = [_bound(Fetched(fetched[each], begin, end))]
+                event = Fetched(fetched[each], begin, end)
+                bound[each] = [_bound(replace(event, prepared=self._batching.prepare(event)))]
             else:
                 bound[each] = fetched[each]
         return bound
@@ -303,14 +307,25 @@ class BatchingTransport(driver.Transport):
         How long a broker may hold a fetch while it has nothing new, milliseconds.
     positions
         Where to read on and how far to commit.
+    prepare
+        Called with each event while the one before it may still be worked on, in the fetching thread, which it must
+        not hold up: it may hand the event to a thread of its own and return what the agent then waits for.
     """
 
     Consumer: ClassVar[type[BatchingConsumer]] = BatchingConsumer
 
     def __init__(
-        self, url: list[URL], app: AppT, *, topics: frozenset[str], fetch_wait_ms: int, positions: Positions
+        self,
+        url: list[URL],
+        app: AppT,
+        *,
+        topics: frozenset[str],
+        fetch_wait_ms: int,
+        positions: Positions,
+        prepare: Callable[[Fetched], Any] = lambda _: None,
     ) -> None:
         super().__init__(url, app)
         self.topics = topics
         self.fetch_wait_ms = fetch_wait_ms
         self.positions = positions
+        self.prepare = prepare

@@ -89,9 +89,7 @@ class Rollup:
         contacts = _failures(window)
         own = (pl.col("last_seen") >= begin) & (pl.col("first_seen") < begin + BLOCK_SECONDS)
         contacts = contacts.filter(own)
-        crossing = pl.concat([_NO_VOLUMES, *volumes]).filter(
-            pl.col("sender_internal") != pl.col("receiver_internal")
-        )
+        crossing = pl.concat([_NO_VOLUMES, *volumes]).filter(pl.col("sender_internal") != pl.col("receiver_internal"))
         failing = Groups(np.concatenate([contacts[name].to_numpy() for name in ("source_key", "target_key")])).keys
         named = known.filter(pl.Series(rows_of(failing, known["key"].to_numpy())[1]))
         widest = begin // TIERS[-1].seconds * TIERS[-1].seconds

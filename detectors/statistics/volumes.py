@@ -78,9 +78,7 @@ def fold(flows: pl.DataFrame, *, crossing: bool = False) -> pl.DataFrame:
         for what in ("key", "internal")
         for role, end in (("sender", "source"), ("receiver", "destination"))
     }
-    reporter = _reporters(
-        flows["direction"].to_physical()[passed], ends["sender_internal"], ends["receiver_internal"]
-    )
+    reporter = _reporters(flows["direction"].to_physical()[passed], ends["sender_internal"], ends["receiver_internal"])
     interface = _interfaces(flows["interface_id"], passed, reporter)
     columns = {
         **ends,
@@ -116,9 +114,7 @@ def _reporters(directions: pl.Series, sender: BoolArray, receiver: BoolArray) ->
         # The commonest case: a format without directions.
         silently: npt.NDArray[np.uint8] = _REPORTER_OF_ENDS[sender.view(np.uint8) | receiver.view(np.uint8) << 1]
         return silently
-    stated: npt.NDArray[np.uint8] = _REPORTER_OF_DIRECTION[
-        directions.fill_null(len(DIRECTIONS.categories)).to_numpy()
-    ]
+    stated: npt.NDArray[np.uint8] = _REPORTER_OF_DIRECTION[directions.fill_null(len(DIRECTIONS.categories)).to_numpy()]
     silent = np.flatnonzero(stated == UNKNOWN)
     stated[silent] = _REPORTER_OF_ENDS[sender.view(np.uint8)[silent] | receiver.view(np.uint8)[silent] << 1]
     return stated
