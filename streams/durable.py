@@ -27,7 +27,8 @@ NOTHING: Final = 0
 class DurablePipeline:
     """The pipeline of one source, together with its checkpoints.
 
-    Call its methods one at a time; a checkpoint is written in between.
+    Call its methods one at a time; a checkpoint is written in between. When one breaks off in the middle of its work
+    on the state, by an error or because it is cancelled, no checkpoint is written any more.
 
     Parameters
     ----------
@@ -169,8 +170,11 @@ class DurablePipeline:
         if self._checkpoints is None or offset <= self._safe or not self._sound:
             return
         whole, self._whole = self._whole, False
+        # When this breaks off, what was taken is lost, and a later checkpoint would lack it.
+        self._sound = False
         # Frames are never changed in place, so what is taken here can be written while the stages go on.
         changes = await self._in_thread(lambda: self.pipeline.changes(whole=whole))
+        self._sound = True
         self._begun, self._size = time.monotonic(), 0
         writing = self._write(self._checkpoints, changes, offset)
         self._writing = asyncio.create_task(writing, name=f"checkpoint of {self._source}")

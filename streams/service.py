@@ -111,16 +111,21 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the agents, write what is left to write, commit, and close the sinks."""
-        for task in self._tasks:
-            task.cancel()
         try:
             async with asyncio.timeout(STOP_SECONDS):
+                await self._stop_tasks()
                 await self.app.stop()
                 await self.watch.stop()
                 for sink in self._sinks:
                     await sink.close()
         except TimeoutError as late:
             fail(f"the service did not stop within {STOP_SECONDS:g} s", ServiceError(f"{late!r}"))
+
+    async def _stop_tasks(self) -> None:
+        """Stop checkpoints and looks, but none in the middle: what it took, or half wrote, would be missing."""
+        async with self.watch.partitions.lock:
+            for task in self._tasks:
+                task.cancel()
 
     async def track(self) -> None:
         """Bring the gauges that are too dear for every batch up to date, and make sure that all is well.

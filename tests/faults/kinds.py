@@ -53,8 +53,7 @@ def presumed_dead(round_: Round) -> None:
         round_.wait_until_owned_by(successor)
         _wait(round_, 0.5, 2.0)
     finally:
-        zombie.resume()
-    _wait(round_, 0.5, 1.0)
+        zombie.resume_until_it_lets_go()
 
 
 def broker_killed(round_: Round) -> None:

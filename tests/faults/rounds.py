@@ -85,7 +85,7 @@ class Round:
         """The worker that has the partition; wait until there is one."""
         for _ in every(0.02, seconds=90):
             for worker in self.workers:
-                if _has_the_partition(worker):
+                if worker.has_the_partition:
                     return worker
         raise AssertionError(f"nobody has the partition: {[worker.errors for worker in self.workers]}")
 
@@ -101,7 +101,7 @@ class Round:
     def wait_until_owned_by(self, successor: Worker) -> None:
         """Wait until another worker has the partition."""
         for _ in every(0.02, seconds=90):
-            if _has_the_partition(successor):
+            if successor.has_the_partition:
                 return
         raise AssertionError(f"{successor.name} does not take the partition: {successor.errors}")
 
@@ -259,8 +259,3 @@ def _differences(found: dict[oracle.Key, oracle.Counts], expected: dict[oracle.K
     different = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
     examples = [f"{key}: {found.get(key)} is not {expected.get(key)}" for key in different[:: len(different) // 8 + 1]]
     return [f"{len(different)} of {len(expected)} differ", *examples] if different else []
-
-
-def _has_the_partition(worker: Worker) -> bool:
-    said = worker.errors
-    return said.count(" took over ") > said.count(" let go ")

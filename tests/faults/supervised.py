@@ -13,6 +13,7 @@ from tests.streams.programs import FLOWHAWK, every
 
 _PAUSE_SECONDS: Final = 0.3
 _START_SECONDS: Final = 60
+_LET_GO: Final = " let go "
 
 
 class Ended(NamedTuple):
@@ -76,9 +77,20 @@ class Worker:
         """Stop it in the middle of whatever it does."""
         self._signal(signal.SIGSTOP)
 
-    def resume(self) -> None:
-        """Let it go on."""
+    def resume_until_it_lets_go(self) -> None:
+        """Let it go on, and wait until it knows that others have what it had: it says so, or ends."""
+        ended, let_go = len(self.ended), self.errors.count(_LET_GO)
         self._signal(signal.SIGCONT)
+        for _ in every(0.02, seconds=_START_SECONDS):
+            if len(self.ended) > ended or self.errors.count(_LET_GO) > let_go:
+                return
+        raise AssertionError(f"{self.name} does not let go: {self.errors}")
+
+    @property
+    def has_the_partition(self) -> bool:
+        """Whether the process that runs now says so."""
+        said = self.errors
+        return said.count(" took over ") > said.count(_LET_GO)
 
     def terminate(self, *, seconds: float) -> int:
         """Ask it to end, and return its status; fail when it takes longer."""

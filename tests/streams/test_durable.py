@@ -1,5 +1,6 @@
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,6 +8,7 @@ import pytest
 
 from detectors.finding import Finding
 from detectors.span import GapError
+from detectors.state import Change
 from streams.checkpoint import CheckpointError, Checkpoints
 from streams.checkpoint_settings import CheckpointSettings
 from streams.durable import DurablePipeline
@@ -153,6 +155,33 @@ async def test_what_could_not_be_written_comes_into_no_checkpoint(make: Make) ->
     with pytest.raises(OSError, match="no room"):
         await durable.process(batch([b""], begin=1), fail)
     await durable.checkpoint()
+    await process(durable, batch([b""], begin=2))
+    await durable.checkpoint()
+    assert durable.committable == 1
+    assert (await restored(make, memory)).expected == 1
+
+
+async def test_a_checkpoint_that_breaks_off_while_it_is_taken_is_the_last_one(make: Make) -> None:
+    memory = Memory()
+    durable = await restored(make, memory)
+    await process(durable, batch([block(scan())]))
+    await durable.checkpoint()
+    await process(durable, batch([block(scan("203.0.113.10"))], begin=1))
+    taken, cancelled, changes = threading.Event(), threading.Event(), durable.pipeline.changes
+
+    def slow(*, whole: bool = False) -> list[Change]:
+        found = changes(whole=whole)
+        taken.set()
+        cancelled.wait()
+        return found
+
+    durable.pipeline.changes = slow  # type: ignore[method-assign]
+    taking = asyncio.create_task(durable.checkpoint_if_due())
+    await asyncio.to_thread(taken.wait)
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    cancelled.set()
+    # What it had taken is in nobody's hands any more: another checkpoint would lack it.
     await process(durable, batch([b""], begin=2))
     await durable.checkpoint()
     assert durable.committable == 1

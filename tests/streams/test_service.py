@@ -2,12 +2,15 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from detectors.finding import Finding
+from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import FAILED, ServiceError
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.pipeline import Batch
@@ -17,6 +20,7 @@ from streams.settings import Settings
 from streams.sinks import Delivery, Sink
 from streams.topics import create_topics
 from streams.transport import BatchingConsumer
+from tests.faults import oracle, stored
 from tests.kafka.broker import KafkaBroker
 from tests.streams.flow_lines import NINE, block, flow, scan
 from tests.streams.found import findings
@@ -118,6 +122,57 @@ async def test_a_restart_goes_on_where_the_last_run_ended(settings: Settings) ->
 
     assert first.findings == findings()
     assert [each.id for each in second.findings] == ["other"]
+
+
+class Slow:
+    """Something that the stages do, which takes so long that an order to stop comes in the middle of it."""
+
+    def __init__(self, work: Callable[..., Any]) -> None:
+        self.begun = threading.Event()
+        self._work = work
+
+    def __call__(self, **options: Any) -> Any:
+        done = self._work(**options)
+        self.begun.set()
+        time.sleep(0.5)
+        return done
+
+
+async def slowed(service: Service, name: str) -> Slow:
+    """Slow down what the only partition's stages do."""
+    await until(lambda: bool(list(service.watch.partitions)))
+    (owned,) = service.watch.partitions
+    slow = Slow(getattr(owned.pipeline.pipeline, name))
+    setattr(owned.pipeline.pipeline, name, slow)
+    return slow
+
+
+async def test_a_checkpoint_that_an_order_to_stop_meets_loses_nothing(settings: Settings) -> None:
+    settings = settings.model_copy(update={"checkpoints": CheckpointSettings(interval_seconds=2)})
+    lines = scan()
+    async with Service(settings, []) as service:
+        taking = await slowed(service, "changes")
+        await asyncio.to_thread(publish, settings, settings.topics.flows.name, block(lines))
+        await until(taking.begun.is_set)
+
+    changes = await asyncio.to_thread(stored.checkpoint, settings)
+    assert stored.offset(changes, settings) == 1
+    assert stored.contacts(changes) == oracle.contacts(map(oracle.of_default_format, lines))
+
+
+async def test_a_look_that_an_order_to_stop_meets_leaves_room_for_the_last_checkpoint(settings: Settings) -> None:
+    settings = settings.model_copy(update={"checkpoints": CheckpointSettings(interval_seconds=1000)})
+    async with Service(settings, []) as service:
+        looking = await slowed(service, "look")
+        await asyncio.to_thread(publish, settings, settings.topics.flows.name, block(scan()))
+        await until(lambda: service.watch.progress == 1)
+        looking.begun.clear()
+        await until(looking.begun.is_set)
+
+    committed = await asyncio.to_thread(
+        committed_offset, settings.kafka.bootstrap_servers[0], settings.kafka.group_id, settings.topics.flows.name
+    )
+    assert committed == 1
 
 
 async def test_what_is_no_finding_on_the_findings_topic_is_passed_over(settings: Settings) -> None:
