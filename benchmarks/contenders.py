@@ -29,10 +29,10 @@ PER_CORE: Final = ", per core"
 _PATIENCE_SECONDS: Final = 300.0
 
 
-def alternate(contenders: Mapping[str, Callable[[], Run]]) -> dict[str, list[Run]]:
-    """Run each contender once a round."""
+def alternate(contenders: Mapping[str, Callable[[], Run]], rounds: int | None = None) -> dict[str, list[Run]]:
+    """Run each contender once a round; as many rounds as the size `ROUNDS` says where nothing else is said."""
     runs: dict[str, list[Run]] = {name: [] for name in contenders}
-    for number in range(size("ROUNDS")):
+    for number in range(size("ROUNDS") if rounds is None else rounds):
         for name, contender in contenders.items():
             runs[name].append(contender())
             found = runs[name][-1]

@@ -8,6 +8,7 @@ PREFIX: Final = "BENCH_"
 
 DEFAULTS: Final[Mapping[str, tuple[int, str]]] = {
     "ROUNDS": (3, "Times that every contender runs, in turn with the others."),
+    "DECODING_ROUNDS": (21, "Such rounds where records are decoded and nothing else."),
     "RECORDS": (1_000_000, "Records in a topic or a file that contenders read."),
     "MINUTES": (20, "Event time that they are spread over: each minute is a pane to close."),
     "HOSTS": (1_000, "Hosts in the network that they tell of."),

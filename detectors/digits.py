@@ -19,10 +19,19 @@ _FOUR_ABOVE_NINE: Final = np.uint32(0x76767676)
 _FOUR_TOP_BITS: Final = np.uint32(0x80808080)
 
 
-def eight_digits(words: UInt64Array, count: Int64Array) -> tuple[UInt64Array, BoolArray]:
-    """Read the first `count` bytes, at most eight, of each word as digits, two and two, four and four together."""
+def eight_digits(words: UInt64Array, count: Int64Array | int) -> tuple[UInt64Array, BoolArray | None]:
+    """Read the first `count` bytes, at most eight, of each word as digits, two and two, four and four together.
+
+    Returns
+    -------
+    tuple
+        Numbers, and whether all bytes of each were digits, or None where those of all were. Overwrites `words`.
+    """
     words ^= _ZEROS
-    words <<= ((8 - count) << 3).view(np.uint64)
+    if not isinstance(count, int):
+        words <<= ((8 - count) << 3).view(np.uint64)
+    elif count < 8:
+        words <<= np.uint64(64 - (count << 3))
     readable = _digits(words, _ABOVE_NINE, _TOP_BITS)
     words *= np.uint64(10 << 8 | 1)
     words >>= np.uint64(8)
@@ -35,8 +44,8 @@ def eight_digits(words: UInt64Array, count: Int64Array) -> tuple[UInt64Array, Bo
     return words, readable
 
 
-def four_digits(words: UInt32Array, count: Int64Array) -> tuple[UInt64Array, BoolArray]:
-    """Read the first `count` bytes, at most four, of each word as digits."""
+def four_digits(words: UInt32Array, count: Int64Array) -> tuple[UInt64Array, BoolArray | None]:
+    """Read the first `count` bytes, at most four, of each word as digits; see `eight_digits`."""
     words ^= _FOUR_ZEROS
     words <<= ((4 - count) << 3).astype(np.uint32)
     readable = _digits(words, _FOUR_ABOVE_NINE, _FOUR_TOP_BITS)
@@ -48,12 +57,12 @@ def four_digits(words: UInt32Array, count: Int64Array) -> tuple[UInt64Array, Boo
     return words.astype(np.uint64), readable
 
 
-def _digits(values: npt.NDArray[Word], above_nine: Word, top_bits: Word) -> BoolArray:
-    """Say in which words each byte is a number up to nine."""
+def _digits(values: npt.NDArray[Word], above_nine: Word, top_bits: Word) -> BoolArray | None:
+    """Say in which words each byte is a number up to nine; None where it is in all."""
     others = values + above_nine
     others |= values
     if not np.bitwise_or.reduce(others) & top_bits:
-        return np.ones(len(values), np.bool_)
+        return None
     others &= top_bits
     readable: BoolArray = others == 0
     return readable

@@ -8,17 +8,13 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from detectors.digits import eight_digits, four_digits
+from detectors import written_numbers
 
 UInt64Array = npt.NDArray[np.uint64]
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-HIGHEST_NUMBER: Final = 2**63 - 1
 MINUS: Final = ord("-")
-
-_BLOCK: Final = 16384
-"""Numbers read at one go: what is computed on the way stays in the processor's cache."""
 
 _BEFORE: Final = b" " * 15
 _BEHIND: Final = b" " * 48
@@ -94,6 +90,11 @@ class Buffer:
         return [
             text[first:last] for first, last in zip((begin + _MARGIN).tolist(), (end + _MARGIN).tolist(), strict=True)
         ]
+
+    def all_begin(self, begin: Int64Array, first: bytes) -> bool:
+        """Say whether these bytes, not more than a few, stand at each of some places."""
+        taken = (self.bytes.take(begin + place if place else begin) for place in range(len(first)))
+        return all((characters == character).all() for characters, character in zip(taken, first, strict=True))
 
     def stretches(self, begin: Int64Array, width: int) -> UInt64Array:
         """Return `width` bytes, at most 48, from each place on as machine words, shape (n, width / 8)."""
@@ -185,15 +186,24 @@ class Texts:
             Indices, uint64, 0 where there is none; and which texts are among the words, or None where all are.
         """
         length = self.length
-        indices = np.zeros(len(length), np.uint64)
-        if (length == len(words[0])).all() and self._all_begin(words[0].encode()):
-            return indices, None
+        if not len(length):
+            return np.zeros(0, np.uint64), None
+        shortest, longest = int(length.min()), int(length.max())
+        if shortest == longest == len(words[0]) and self.buffer.all_begin(self.begin, words[0].encode()):
+            return np.zeros(len(length), np.uint64), None
         heads = self.buffer.heads[self.begin]
-        known = np.zeros(len(length), np.bool_)
+        indices, known = np.zeros(len(length), np.uint64), np.zeros(len(length), np.bool_)
+        if shortest == longest:
+            heads &= _mask(longest)
         for index, word in enumerate(words):
-            mask = np.uint64((1 << 8 * len(word)) - 1)
-            same = (heads & mask) == np.uint64(int.from_bytes(word.encode(), "little"))
-            same &= length == len(word)
+            if not shortest <= len(word) <= longest:
+                continue
+            code = np.uint64(int.from_bytes(word.encode(), "little"))
+            if shortest == longest:
+                same = heads == code
+            else:
+                same = (heads & _mask(len(word))) == code
+                same &= length == len(word)
             known |= same
             if index:
                 indices += same.view(np.uint8) * np.uint64(index)
@@ -213,12 +223,22 @@ class Texts:
 
     def constant(self) -> bool:
         """Say whether all texts are known to be the same; not all that are need be noticed."""
-        length = self.length
-        if not len(length) or length[0] > 16 or (length != length[0]).any():
+        count = len(self)
+        if not count or self.end.item(0) - self.begin.item(0) > 16:
             return False
-        words = self.buffer.stretches(self.begin, 16)
-        masks = _MASKS[16][length[0]]
-        return not any(((words[:, index] ^ words[0, index]) & masks[index]).any() for index in range(2))
+        first = self[0]
+        if first != self[count // 2] or first != self[-1] or (self.length != len(first)).any():
+            return False
+        # The first eight bytes and the last, without what stands around a shorter text.
+        unused = np.uint64(max(64 - 8 * len(first), 0))
+        heads, tails = self.buffer.heads[self.begin], self.buffer.tails[self.end]
+        heads ^= heads[0]
+        heads <<= unused
+        if heads.any():
+            return False
+        tails ^= tails[0]
+        tails >>= unused
+        return not tails.any()
 
     def words(self, width: int) -> UInt64Array:
         """Return the first `width` bytes, 16 or 48, of each text as machine words; zeros behind its end."""
@@ -234,61 +254,13 @@ class Texts:
         tuple
             Values, uint64, and whether each text is such a number. Values of other texts mean nothing.
         """
-        rows = len(self.begin)
-        if 0 < rows <= _BLOCK:
-            return self._read_numbers()
-        values, readable = np.empty(rows, np.uint64), np.empty(rows, np.bool_)
-        for at in range(0, rows, _BLOCK):
-            block = slice(at, at + _BLOCK)
-            part = Texts(self.buffer, self.begin[block], self.end[block])
-            values[block], readable[block] = part._read_numbers()
-        return values, readable
+        values, readable = written_numbers.read(self.buffer, self.begin, self.end)
+        return values, np.ones(len(values), np.bool_) if readable is None else readable
 
-    def _read_numbers(self) -> tuple[UInt64Array, BoolArray]:
-        begin, length = self.begin, self.length
-        shortest, longest = int(length.min()), int(length.max())
-        if shortest == longest == 1:
-            values, readable = self._single_digits()
-        elif longest <= 4:
-            values, readable = four_digits(self.buffer.short_heads[begin], length)
-        elif longest <= 8:
-            values, readable = eight_digits(self.buffer.heads[begin], length)
-        else:
-            middle = np.maximum(begin, self.end - 8)
-            values, readable = eight_digits(self.buffer.heads[middle], self.end - middle)
-            values += self._higher(np.minimum(middle - begin, 8), readable)
-        if not shortest:
-            readable &= length > 0
-        if longest > 16:
-            self._read_longest(values, readable)
-        return values, readable
 
-    def _single_digits(self) -> tuple[UInt64Array, BoolArray]:
-        digits = self.buffer.bytes.take(self.begin) - np.uint8(ord("0"))
-        readable: BoolArray = digits <= 9
-        return digits.astype(np.uint64), readable
-
-    def _higher(self, count: Int64Array, readable: BoolArray) -> UInt64Array | np.uint64:
-        """Read the first digits, at most eight, of texts with eight more behind them."""
-        first = self.buffer.slice(self.begin.item(0), self.begin.item(0) + count.item(0))
-        if first.isdigit() and (count == len(first)).all() and self._all_begin(first):
-            return np.uint64(int(first) * 10**8)
-        higher, digits = eight_digits(self.buffer.heads[self.begin], count)
-        readable &= digits
-        higher *= np.uint64(10**8)
-        return higher
-
-    def _all_begin(self, first: bytes) -> bool:
-        """Say whether all texts begin alike, as times do."""
-        taken = (self.buffer.bytes.take(self.begin + place) for place in range(len(first)))
-        return all((characters == character).all() for characters, character in zip(taken, first, strict=True))
-
-    def _read_longest(self, values: UInt64Array, readable: BoolArray) -> None:
-        for row in np.flatnonzero(readable & (self.length > 16)).tolist():
-            digits = self[row].lstrip(b"0") or b"0"
-            value = int(digits) if len(digits) < 20 and digits.isdigit() else HIGHEST_NUMBER + 1
-            readable[row] = value <= HIGHEST_NUMBER
-            values[row] = value
+def _mask(count: int) -> np.uint64:
+    """Make a mask of the first bytes of a word; all of them from eight on."""
+    return np.uint64((1 << 8 * min(count, 8)) - 1)
 
 
 def _views(texts: Texts) -> UInt64Array:

@@ -124,20 +124,20 @@ def _originals(texts: Texts) -> tuple[Int64Array, Int32Array] | None:
     count, length = len(texts), texts.length
     if count < _FEW:
         return None
-    words = texts.words(_SHORT if length.max() <= _SHORT else _LONG)
-    slots = words[:, 0] * _FACTORS[0]
-    for index in range(1, words.shape[1]):
-        slots += words[:, index] * _FACTORS[index]
+    words = _short_words(texts) if length.max() <= _SHORT else texts.words(_LONG).T
+    slots = words[0] * _FACTORS[0]
+    for word, factor in zip(words[1:], _FACTORS[1:], strict=False):
+        slots += word * factor
     slots >>= np.uint64(64 - _SLOT_BITS)
     rows = np.arange(count, dtype=np.int32)
     latest = np.empty(1 << _SLOT_BITS, np.int32)
     latest[slots.view(np.int64)] = rows
     same = latest.take(slots.view(np.int64))
     other = length.take(same) != length
-    other |= length > _LONG
-    differing = words.take(same, axis=0) != words
-    for index in range(words.shape[1]):
-        other |= differing[:, index]
+    if len(words) > 2:
+        other |= length > _LONG
+    for word in words:
+        other |= word.take(same) != word
     np.copyto(same, rows, where=other)
     originals = np.flatnonzero(same == rows)
     if len(originals) > _MOST * count:
@@ -145,6 +145,14 @@ def _originals(texts: Texts) -> tuple[Int64Array, Int32Array] | None:
     numbers = np.empty(count, np.int32)
     numbers[originals] = rows[: len(originals)]
     return originals, numbers.take(same)
+
+
+def _short_words(texts: Texts) -> tuple[UInt64Array, UInt64Array]:
+    """Return the first and the last eight bytes of texts of up to sixteen: with their length, all that they say.
+
+    What stands around a text of less than eight bytes is in there, too; equal ones may then look different.
+    """
+    return texts.buffer.heads[texts.begin], texts.buffer.tails[texts.end]
 
 
 def _read(texts: Texts) -> tuple[UInt64Array, UInt64Array, BoolArray]:

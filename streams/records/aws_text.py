@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from detectors.texts import HIGHEST_NUMBER, BoolArray, Texts, UInt64Array
+from detectors import written_numbers
+from detectors.texts import BoolArray, Texts, UInt64Array
 from streams.records.contract import FORMAT_HEADER, Column, Dialect, Message, Read
 from streams.records.fields import LOSSES, READABLE
 from streams.records.json_lines import first_known, strings
@@ -135,6 +136,6 @@ def _forwarded(columns: Mapping[str, Column], told: BoolArray) -> pl.Series | No
 def counts(column: Column) -> tuple[UInt64Array, BoolArray]:
     """Read whole numbers, and say which are any; the others mean nothing."""
     if isinstance(column, pl.Series) and column.dtype.is_integer():
-        known = column.is_between(0, HIGHEST_NUMBER).fill_null(value=False)
+        known = column.is_between(0, written_numbers.HIGHEST).fill_null(value=False)
         return column.zip_with(known, pl.Series([0], dtype=column.dtype)).to_numpy().astype(np.uint64), known.to_numpy()
     return (column if isinstance(column, Texts) else Texts.of(strings(column))).numbers()

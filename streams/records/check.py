@@ -1,15 +1,15 @@
 """Typing what was read, and refusing the rows that make no sense, each with its reason."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from detectors import written_addresses
+from detectors import written_addresses, written_numbers
 from detectors.repeated_texts import RepeatedTexts
-from detectors.texts import HIGHEST_NUMBER, BoolArray, Int64Array, Texts, UInt64Array
+from detectors.texts import BoolArray, Int64Array, Texts, UInt64Array
 from streams.records.contract import Column, Read, Refusal
 from streams.records.fields import ADDRESSES, ALWAYS_NEEDED, LABELS, NEEDED, NUMBERS, TEXTS, written
 from streams.records.refused import Refused
@@ -19,6 +19,9 @@ EARLIEST: Final = 946_684_800
 
 _SHOWN: Final = 60
 """Characters of a value that a reason quotes."""
+
+_SHORT_NUMBER: Final = 8
+"""Numbers of up to so many characters are read in one way, and longer ones in another."""
 
 Reasons = Callable[[Int64Array], list[str]]
 """Says why each of some rows is refused."""
@@ -237,16 +240,60 @@ def _by_buffer(found: Mapping[str, Texts]) -> list[list[tuple[str, Texts]]]:
 
 
 def _numbers(columns: Mapping[str, Column], checked: Checked, failures: _Failures) -> None:
-    for name, (target, _, highest) in NUMBERS.items():
+    found = {name: column for name in NUMBERS if isinstance(column := columns.get(name), Texts)}
+    read = {
+        name: numbers
+        for same_buffer in _by_buffer(found)
+        for some in _together(same_buffer, len(failures.rows))
+        for name, numbers in _read_numbers(some, len(failures.rows))
+    }
+    # In the order of the fields, for the first thing that is wrong with a row is the reason.
+    for name in NUMBERS:
         column = columns.get(name)
         if isinstance(column, Texts):
-            values, fits = column.numbers()
-            checked.numbers[target] = values
-            if not fits.all() or (highest < HIGHEST_NUMBER and values.max(initial=0) > highest):
-                fits &= values <= highest
+            values, fits = read[name]
+            checked.numbers[NUMBERS[name].column] = values
+            if fits is not None:
                 _unfit_numbers(name, column, fits, _absent_rows(column), checked=checked, failures=failures)
         elif isinstance(column, pl.Series):
             _typed_numbers(name, column, checked, failures)
+
+
+def _together(columns: list[tuple[str, Texts]], rows: int) -> Iterator[list[tuple[str, Texts]]]:
+    """Put columns together that are read at one go: where rows are few, each operation costs more than what it does."""
+    most = written_numbers.BLOCK // max(rows, 1)
+    if most < 2:
+        yield from ([each] for each in columns)
+        return
+    longest = np.array([texts.end - texts.begin for _, texts in columns]).max(axis=1, initial=0)
+    short = longest <= _SHORT_NUMBER
+    for alike in (np.flatnonzero(short).tolist(), np.flatnonzero(~short).tolist()):
+        for at in range(0, len(alike), most):
+            yield [columns[index] for index in alike[at : at + most]]
+
+
+def _read_numbers(
+    columns: list[tuple[str, Texts]], rows: int
+) -> Iterator[tuple[str, tuple[UInt64Array, BoolArray | None]]]:
+    """Read columns in one buffer, and say of each which of its numbers its field may hold; None where it may all."""
+    _, first = columns[0]
+    if len(columns) == 1:
+        begin, end = first.begin, first.end
+    else:
+        begin = np.concatenate([texts.begin for _, texts in columns])
+        end = np.concatenate([texts.end for _, texts in columns])
+    shape = len(columns), rows
+    read, readable = written_numbers.read(first.buffer, begin, end)
+    values = read.reshape(shape)
+    highest = values.max(axis=1, initial=0).tolist()
+    for index, (name, _) in enumerate(columns):
+        if readable is None and highest[index] <= NUMBERS[name].highest:
+            yield name, (values[index], None)
+            continue
+        fits = values[index] <= NUMBERS[name].highest
+        if readable is not None:
+            fits &= readable.reshape(shape)[index]
+        yield name, (values[index], None if fits.all() else fits)
 
 
 def _typed_numbers(name: str, series: pl.Series, checked: Checked, failures: _Failures) -> None:

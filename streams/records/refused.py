@@ -84,6 +84,8 @@ class Refused(Sequence[Refusal]):
         """Put refusals into columns, where they are not yet."""
         if isinstance(refusals, Refused):
             return refusals
+        if not refusals:
+            return _NONE
         return cls([place for place, _ in refusals], [reason for _, reason in refusals])
 
     def __len__(self) -> int:
@@ -99,7 +101,12 @@ class Refused(Sequence[Refusal]):
 
     def renumbered(self, indices: Int64Array) -> "Refused":
         """Name messages by their indices among others."""
+        if not self.reasons:
+            return self
         return Refused(PlaceColumns(indices[self.places.messages], self.places.lines, self.places.raw), self.reasons)
+
+
+_NONE: Final = Refused([], [])
 
 
 def frame(parts: Sequence[Refused]) -> pl.DataFrame:
