@@ -21,7 +21,7 @@ from detectors.examples import LAST_PANE, traffic
 from detectors.finding import Detection, Finding
 from detectors.incidents import Incidents
 from detectors.span import Position, Span
-from detectors.statistics import contacts, conversations, directory, login_windows, volumes
+from detectors.statistics import contacts, conversations, directory, login_windows, refusals, volumes
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.conversations import REMEMBERED_SECONDS
@@ -97,7 +97,7 @@ def check_needs(detector: Detector) -> None:
     """Require that what it reads exists, and reaches no further back than what is kept."""
     _require(detector.needs, "the detector reads nothing")
     for need in detector.needs:
-        known = [*TABLES, login_windows.TABLE]
+        known = [*TABLES, *refusals.TABLES, login_windows.TABLE]
         _require(need.table in known, f"there is no table {need.table!r}; there are {', '.join(known)}")
         most = TIERS[-1].kept_panes if need.table in {*ROLLED_UP, login_windows.TABLE} else SHORT_PANES
         _require(1 <= need.panes <= most, f"{need} does not lie between 1 and {most} panes")
@@ -121,8 +121,9 @@ def check_columns_of_scores(detector: Detector) -> None:
         hits = _hits(scores)
         for name in ("source_internal", "target_internal", "first_seen", "last_seen"):
             _require(not hits[name].has_nulls(), f"column {name} of scores is null in a hit")
-        named = hits.select(pl.coalesce("source_key", "target_key")).to_series()
-        _require(not named.has_nulls(), "a hit names neither a source nor a target")
+        said = [pl.col(name).is_not_null() for name in ("source_key", "target_key", "entity") if name in hits.columns]
+        named = hits.select(pl.any_horizontal(said)).to_series()
+        _require(named.all(), "a hit names neither a source nor a target, nor what else it is about")
         _require(not hits["value"].is_nan().any(), "a value is not a number")
 
 
@@ -131,11 +132,11 @@ def check_scoring_is_pure(detector: Detector) -> None:
     view = Snapshot(traffic(), LAST_PANE)
     statistics = {need: view.table(need).clone() for need in detector.needs}
     state = copy.deepcopy(vars(detector))
-    first, second = (detector.score(view, _parameters(detector)) for _ in range(2))
+    first, second = (detector.score(view, _parameters(detector)).select(SCORES.names()) for _ in range(2))
     for need, before in statistics.items():
         _require(view.table(need).equals(before), f"scoring changes the table {need.table!r} that others read too")
     _require(vars(detector) == state, "scoring changes the detector")
-    same = _sorted_scores(first).equals(_sorted_scores(second))
+    same = first.sort(SCORES.names()).equals(second.sort(SCORES.names()))
     _require(same, "scoring the same statistics twice gives different scores")
 
 
@@ -236,6 +237,8 @@ class Snapshot:
         self._directory = directory.hosts(flows)
         self._logins = LoginWindows()
         self._logins.add(flows)
+        self._refusals = refusals.Refusals()
+        self._refusals.add(flows)
         self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
 
     def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
@@ -247,7 +250,7 @@ class Snapshot:
 
     def addresses(self, keys: Iterable[int]) -> list[str]:
         """Write the addresses behind keys, in their order."""
-        known = {key: written(high, low) for key, high, low in self._directory.select("key", "high", "low").rows()}
+        known = {key: written(*halves) for key, *halves in self._directory.select("key", "high", "low").rows()}
         return [known[key] for key in keys]
 
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
@@ -255,12 +258,15 @@ class Snapshot:
         baselines = Baselines()
         for pane in self._contacts["pane"].unique().sort():
             if pane < self.pane:
-                baselines.learn(pane, self._pane(pane).hosts)
+                for each in refusals.learned(self._pane(pane).hosts, self._refusals.table("refused", pane, 1)):
+                    baselines.learn(pane, each)
         return baselines.baseline(self.pane, column, keys, panes)
 
     def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
         if need.table == login_windows.TABLE:
             return self._logins.table(self.pane, need.panes, column, least)
+        if need.table in refusals.TABLES:
+            return self._refusals.table(need.table, self.pane, need.panes, column, least)
         first, end = self.pane - (need.panes - 1) * PANE_SECONDS, self.pane + PANE_SECONDS
         panes, following = self._panes(first, end), self._panes(end, end + SPREAD_SECONDS)
         return Window(panes, need.panes, lambda: following).table(need.table, column, least)
@@ -331,10 +337,6 @@ def _findings(detector: Detector) -> list[Finding]:
 
 def _hits(scores: pl.DataFrame) -> pl.DataFrame:
     return scores.filter(pl.col("value") >= pl.col("threshold"))
-
-
-def _sorted_scores(scores: pl.DataFrame) -> pl.DataFrame:
-    return scores.select(SCORES.names()).sort(SCORES.names())
 
 
 def _calls(detector: Detector, view: Snapshot) -> int:

@@ -27,8 +27,10 @@ SCORES: Final = pl.Schema(
 `source_key` acts and `target_key` is acted on; null where there are many or none. The entity is the end that
 the card names, or the other one where that is null.
 
-Two columns may follow that all detectors mean the same by: `severity` (String) takes the place of the card's, and
+Columns may follow that all detectors mean the same by: `severity` (String) takes the place of the card's, and
 `window_panes` (Int64) is the width of the window; where they are null or missing, the card and the first need tell.
+Where both keys are null, `entity` (String) names what it is about, which is no host: an interface, of which
+`reporter_key` (UInt64) is a host, or the network, without one.
 """
 
 NO_SCORES: Final = SCORES.to_frame()
@@ -184,9 +186,9 @@ class View(Protocol):
         Parameters
         ----------
         column
-            A number of the table `host`.
+            `outbound_bytes` of the table `host`, or one of `detectors.statistics.refusals.LEARNED`.
         keys
-            Keys of hosts, UInt64, shape (n,). One that was never seen, or is an outside one, had nothing so far.
+            Keys of entities, UInt64, shape (n,). One that was never seen, or is an outside one, had nothing so far.
         panes
             Width of the windows that are compared: 1 or 5.
 

@@ -21,7 +21,7 @@ _PORTS: Final = 32
 """How many ports a finding lists at most."""
 
 Key = tuple[str, str, str | None, str | None, str]
-"""Kind, the entity's scope, source, target, and the scope of the other end."""
+"""Kind, the entity's scope, source, target, and the scope of the other end; without ends, what it is about."""
 
 _OF_DETECTIONS: Final = {"pane", "shard", "counterpart_scope"}
 """What detections tell and findings do not."""
@@ -29,7 +29,9 @@ _OF_DETECTIONS: Final = {"pane", "shard", "counterpart_scope"}
 
 def key(detection: Detection) -> Key:
     """Say which attack a detection belongs to, as long as it goes on."""
-    return detection.kind, detection.scope, detection.source, detection.target, detection.counterpart_scope
+    ends = detection.source, detection.target
+    other = detection.entity if ends == (None, None) else detection.counterpart_scope
+    return detection.kind, detection.scope, *ends, other
 
 
 def opened(detection: Detection) -> Finding:

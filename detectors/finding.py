@@ -16,6 +16,10 @@ SEVERITIES: Final[Sequence[Severity]] = ("low", "medium", "high", "critical")
 """From the least to the most severe."""
 
 
+NETWORK: Final = "network"
+"""The entity of what concerns the whole network."""
+
+
 class _Story(BaseModel):
     """What a detection and a finding both tell."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from detectors.episodes import Key, continues
-from detectors.finding import Detection, Finding
+from detectors.finding import NETWORK, Detection, Finding
 
 LINK_SECONDS: Final = 3600
 """What follows upon an attack within so much event time belongs to the same story."""
@@ -49,8 +49,8 @@ def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterab
     """Say whether one attack is part of another that goes on at the same time.
 
     A scan of many hosts contains the scans of single hosts by the same source at the same ports, guessing at many
-    hosts that at single ones, guessing by many sources that by single ones at the same port, and a fast scan the
-    slow one between the same ends.
+    hosts that at single ones, guessing by many sources that by single ones at the same port, a fast scan the
+    slow one between the same ends, and a spike of the whole network those at mostly the same ports.
     """
     of_kinds = big[0], small[0]
     shared, ports = set(big_ports) & set(small_ports), set(small_ports)
@@ -58,6 +58,8 @@ def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterab
         return big[3] is None and _actor(big) == _actor(small) and 2 * len(shared) >= len(ports) > 0
     if big[0] in _FAST and small[0] == _SLOW:
         return _actor(big) == _actor(small) and _victim(big) == _victim(small)
+    if of_kinds == ("rejected_spike", "rejected_spike"):
+        return _everywhere(big) and not _everywhere(small) and 2 * len(shared) >= len(ports)
     if of_kinds == ("brute_force", "brute_force") and None not in (small[2], small[3]):
         whole = big[3] is None and _actor(big) == _actor(small)
         joined = big[2] is None and _victim(big) == _victim(small) and bool(shared)
@@ -103,6 +105,11 @@ def akin(one: Key, other: Key) -> bool:
 def related(finding: Finding, others: Iterable[str]) -> tuple[str, ...]:
     """Return the findings that one names, with others among them."""
     return tuple(sorted({*finding.related, *others} - {finding.id})[:_RELATED])
+
+
+def _everywhere(of: Key) -> bool:
+    """Say whether an attack is about the whole network."""
+    return of[2:] == (None, None, NETWORK)
 
 
 def _actor(of: Key) -> tuple[str, str] | None:

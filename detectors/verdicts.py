@@ -95,7 +95,8 @@ def _hosts(hits: pl.DataFrame) -> list[pl.Series]:
     examples = [
         hits[name].explode(empty_as_null=False) for name, dtype in hits.schema.items() if dtype == pl.List(pl.UInt64)
     ]
-    return [hits["source_key"], hits["target_key"], *examples]
+    named = [hits[name] for name in ("source_key", "target_key", "reporter_key") if name in hits.columns]
+    return [*named, *examples]
 
 
 def _entity(card: Card, hit: Mapping[str, Any]) -> str:
@@ -114,12 +115,6 @@ def _detection(
 ) -> Detection:
     card = detector.card
     source, target = known.get(hit["source_key"]), known.get(hit["target_key"])
-    named = _entity(card, hit)
-    entity = source if named == "source" else target
-    if entity is None:
-        raise ValueError(f"{card.kind} reported no {named}")
-    other = target if entity is source else source
-    reporter = entity if entity["interface_id"] or other is None else other
     acting, acted_on = _address(source), _address(target)
     description = detector.describe({**hit, "source": acting, "target": acted_on}, view)
     window_end = view.pane + PANE_SECONDS
@@ -129,16 +124,12 @@ def _detection(
         kind=card.kind,
         severity=hit.get("severity") or usual,
         provisional=provisional,
-        entity=addresses.written(entity["high"], entity["low"]),
+        **_about(card, hit, known),
         source=acting,
         target=acted_on,
         ports=description.ports,
         protocol=description.protocol,
         direction=direction(source_internal=hit["source_internal"], target_internal=hit["target_internal"]),
-        scope=entity["scope"],
-        account_id=reporter["account_id"],
-        vpc_id=reporter["vpc_id"],
-        interface_id=reporter["interface_id"],
         window_start=window_end - PANE_SECONDS * panes,
         window_end=window_end,
         first_seen=hit["first_seen"],
@@ -152,9 +143,34 @@ def _detection(
         mitre=card.mitre,
         detector_version=card.version,
         pane=view.pane,
-        counterpart_scope=other["scope"] if other is not None else "",
-        shard=hit[f"{named}_key"] >> SHARD_SHIFT,
     )
+
+
+def _about(card: Card, hit: Mapping[str, Any], known: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Say whom a hit is about, and who reported it."""
+    if hit.get("entity") is not None:
+        return _about_no_host(hit["entity"], known.get(hit["reporter_key"]))
+    named = _entity(card, hit)
+    entity = known.get(hit[f"{named}_key"])
+    if entity is None:
+        raise ValueError(f"{card.kind} reported no {named}")
+    other = known.get(hit["target_key" if named == "source" else "source_key"])
+    reporter = entity if entity["interface_id"] or other is None else other
+    return {
+        "entity": addresses.written(entity["high"], entity["low"]),
+        "scope": entity["scope"],
+        "counterpart_scope": other["scope"] if other is not None else "",
+        "shard": hit[f"{named}_key"] >> SHARD_SHIFT,
+        **{name: reporter[name] for name in ("account_id", "vpc_id", "interface_id")},
+    }
+
+
+def _about_no_host(name: str, reporter: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Say it of an interface, which one of its hosts is known of, or of the network: neither has a scope or a shard."""
+    placed: dict[str, str | None] = {"account_id": None, "vpc_id": None, "interface_id": None}
+    if reporter is not None:
+        placed = {"account_id": reporter["account_id"], "vpc_id": reporter["vpc_id"], "interface_id": name}
+    return {"entity": name, "scope": "", "shard": 0, **placed}
 
 
 def _address(host: Mapping[str, Any] | None) -> str | None:

@@ -14,7 +14,7 @@ from detectors.finding import Detection
 from detectors.route import SHARD_SHIFT
 from detectors.span import Position, Span, unapplied
 from detectors.state import Change, below, prefixed
-from detectors.statistics import contacts, conversations, directory, login_windows, volumes
+from detectors.statistics import contacts, conversations, directory, login_windows, refusals, volumes
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.caps import DEFAULT_CAPS, Bounded, Caps
 from detectors.statistics.connections import LOGIN_PORTS
@@ -25,6 +25,7 @@ from detectors.statistics.grouping import UInt64Array, rows_of
 from detectors.statistics.login_windows import LoginWindows
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
+from detectors.statistics.refusals import TARGET, Refusals
 from detectors.statistics.rollup import BLOCK_SECONDS, MARGIN_PANES, SHORT_PANES, Rollup
 from detectors.statistics.volumes import SPREAD_SECONDS, VOLUMES
 from detectors.statistics.window import Window
@@ -45,6 +46,7 @@ _MERGES: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
     "conversations": conversations.merged,
     "directory": directory.merged,
     **login_windows.SUMS,
+    "refusals": refusals.merged,
 }
 
 
@@ -108,9 +110,11 @@ class _View:
         return [name for key in wanted if (name := self._names[key]) is not None]
 
     def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
-        if need.table != login_windows.TABLE:
-            return self._window(need.panes).table(need.table, column, least)
-        return self._watch.logins.table(self.pane, need.panes, column, least)
+        if need.table in refusals.TABLES:
+            return self._watch.refusals.table(need.table, self.pane, need.panes, column, least)
+        if need.table == login_windows.TABLE:
+            return self._watch.logins.table(self.pane, need.panes, column, least)
+        return self._window(need.panes).table(need.table, column, least)
 
     def _window(self, panes: int) -> Window:
         if panes not in self._windows:
@@ -161,6 +165,7 @@ class Watch:
         self._rollup = Rollup(self._bounded, egress=drips)
         self._crossing = all(need.table != "traffic" for need in needs)
         self.logins = LoginWindows(self._bounded, login_ports)
+        self.refusals = Refusals(self._bounded["refusals"])
         self._rolled_until = -END_OF_TIME
         self._derived: dict[int, Pane] = {}
         self._added: set[int] = set()
@@ -287,6 +292,7 @@ class Watch:
             *prefixed("directory", self.directory.changes(whole=whole)),
             *prefixed("rollup", self._rollup.changes(whole=whole)),
             *prefixed("logins", self.logins.changes(whole=whole)),
+            *prefixed("refusals", self.refusals.changes(whole=whole)),
             *prefixed("baselines", self.baselines.changes(whole=whole)),
         ]
 
@@ -305,18 +311,21 @@ class Watch:
         self.directory.restore(below("directory", changes))
         self._rollup.restore(below("rollup", changes))
         self.logins.restore(below("logins", changes))
+        self.refusals.restore(below("refusals", changes))
         self.baselines.restore(below("baselines", changes))
         # Nobody has looked at them in this process.
         self._added = {pane for pane in (*self.contacts.panes, *self.volumes.panes) if pane >= self.closed_until}
 
     def _count(self, table: Table) -> None:
-        flows = table.flows.select(SCHEMA.names()).rechunk()
+        every = table.flows
+        flows = every.select(SCHEMA.names()).rechunk()
         if flows.height:
             self._added |= self.contacts.add(contacts.fold(flows))
             self._added |= self.volumes.add(volumes.fold(flows, crossing=self._crossing))
             self.conversations.add(conversations.fold(flows))
             self.directory.add(directory.hosts(flows))
             self.logins.add(flows)
+            self.refusals.add(every)
 
     def _panes(self, begin: int, end: int) -> list[Pane]:
         begins = range(begin, end, PANE_SECONDS)
@@ -353,9 +362,13 @@ class Watch:
     def _close(self, pane: int, found: Verdicts) -> None:
         view = _View(pane, self, closing=True)
         found.detections.extend(self._judged(view, provisional=False))
-        hosts = view.table(Need("host", 1))
-        self.baselines.learn(pane, hosts)
-        rejected = np.bincount((hosts["key"].to_numpy() >> SHARD_SHIFT).view(np.int64), hosts["rejected"].to_numpy())
+        refused = view.table(Need("refused", 1))
+        for each in refusals.learned(view.table(Need("host", 1)), refused):
+            self.baselines.learn(pane, each)
+        targets = refused.filter(pl.col("level") == TARGET)
+        rejected = np.bincount(
+            (targets["key"].to_numpy() >> SHARD_SHIFT).view(np.int64), targets["rejected"].to_numpy()
+        )
         found.partials.extend(
             Partial("rejected", int(shard), pane, int(rejected[shard])) for shard in np.flatnonzero(rejected)
         )
@@ -371,6 +384,7 @@ class Watch:
         self.conversations.drop_before(oldest - REMEMBERED_SECONDS)
         self._rollup.drop_before(self.closed_until)
         self.logins.drop_before(oldest)
+        self.refusals.drop_before(oldest)
         self._added = {pane for pane in self._added if pane >= self.closed_until}
         for pane in [each for each in self._derived if each < oldest]:
             del self._derived[pane]

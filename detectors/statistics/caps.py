@@ -57,6 +57,7 @@ TABLES: Final[Mapping[str, Columns]] = {
     "directory": Columns("key", "internal", "key"),
     "connections": Columns("source_key", "source_internal", "report", "last_seen"),
     "logins": Columns("source_key", "source_internal", "contact", "last_seen"),
+    "refusals": Columns("source_key", "source_internal", "contact", "last_seen"),
 }
 """The tables that are capped, by name."""
 
@@ -67,6 +68,7 @@ DEFAULT_CAPS: Final[Mapping[str, Caps]] = {
     "directory": Caps(inside=16_384, outside=16_384),
     "connections": Caps(inside=8_192, outside=2_048),
     "logins": Caps(inside=4_096, outside=1_024),
+    "refusals": Caps(inside=8_192, outside=8_192),
 }
 """Room for several million own hosts, and for as many outside addresses."""
 

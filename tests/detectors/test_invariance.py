@@ -19,6 +19,7 @@ from detectors.scans import VerticalScan
 from detectors.span import Position, Span
 from detectors.state import Change, below, merged, prefixed
 from detectors.statistics import login_windows
+from detectors.statistics.refusals import TABLES as REFUSAL_TABLES
 from detectors.statistics.rollup import TABLES as ROLLED_UP
 from detectors.statistics.rollup import TIERS
 from detectors.statistics.window import TABLES
@@ -35,7 +36,8 @@ PARAMETERS: dict[str, dict[str, float]] = {
     "slow_scan": {"inside_hour": 1, "inside_day": 2, "ports_hour": 1, "hosts_hour": 1},
     "brute_force": {"burst": 2, "steady": 2, "slow": 2, "slow_hours": 1, "elsewhere_factor": 1, "targets": 2}
     | {"sources": 2, "refused": 2, "spread": 9, "spread_elsewhere": 9, "share": 0.1, "known_seconds": 0},
-    "rejected_spike": {"floor_records": 1, "deviations": 0, "scan_ports": 3},
+    "rejected_spike": {"floor_records": 2.0, "floor_source": 2, "floor_interface": 2, "floor_network": 3}
+    | {"deviations": 0, "cold_factor": 1, "scan_ports": 3},
 }
 
 
@@ -107,7 +109,7 @@ class Tells(Detector):
     """Takes down every table of every pane that closes."""
 
     card: ClassVar = replace(VerticalScan.card, kind="tells")
-    needs: ClassVar = tuple(Need(table, panes) for table in TABLES for panes in (1, 5)) + tuple(
+    needs: ClassVar = tuple(Need(table, panes) for table in [*TABLES, *REFUSAL_TABLES] for panes in (1, 5)) + tuple(
         Need(table, panes)
         for table in [*sorted(ROLLED_UP), login_windows.TABLE]
         for panes in (*(tier.kept_panes for tier in TIERS), *[5] * (table == login_windows.TABLE))
