@@ -165,9 +165,9 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
         When the file cannot be read, a key is unknown or a value makes no sense; one line per mistake.
     """
     _refuse_unknown_environment(os.environ)
-    document = _merged(_read(path) if path is not None else {}, _Environment(Settings)())
+    document = merged(_read(path) if path is not None else {}, _Environment(Settings)())
     try:
-        return Settings(**_merged(document, overrides or {}))
+        return Settings(**merged(document, overrides or {}))
     except ValidationError as error:
         raise SettingsError("\n".join(_line(dict(each), path) for each in error.errors())) from error
 
@@ -204,12 +204,17 @@ def _read(path: Path) -> Mapping[str, Any]:
     return {str(key): value for key, value in document.items() if value is not None}
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay sections over others, key by key.
+
+    >>> merged({"http": {"port": 1, "host": "192.0.2.1"}}, {"http": {"port": 2}})
+    {'http': {'port': 2, 'host': '192.0.2.1'}}
+    """
+    together = dict(below)
     for key, value in above.items():
-        under = merged.get(key)
-        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return merged
+        under = together.get(key)
+        together[key] = merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return together
 
 
 def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
