@@ -115,7 +115,7 @@ class NetworkSet:
         self._narrow: list[tuple[np.uint64, np.uint64]] = []
         self._masked: list[tuple[np.uint64, np.uint64, np.uint64, np.uint64]] = []
         for text in networks:
-            network = _network(text)
+            network = network_of(text)
             if isinstance(network, IPv6Network):
                 self._masked.append(_masked(network))
             elif network.prefixlen <= 16:
@@ -148,8 +148,17 @@ class NetworkSet:
 _UPPER_HALF: Final = 0xFFFF_FFFF << 32
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
-    """Read a network; one of mapped IPv4 addresses is an IPv4 network."""
+def network_of(text: str) -> IPv4Network | IPv6Network:
+    """Read a network, or a single address; one of mapped IPv4 addresses is an IPv4 network.
+
+    >>> str(network_of("::ffff:192.0.2.0/120")), str(network_of("2001:db8::1"))
+    ('192.0.2.0/24', '2001:db8::1/128')
+
+    Raises
+    ------
+    ValueError
+        When the text is neither, or has bits set behind its prefix.
+    """
     network = ip_network(text)
     if isinstance(network, IPv6Network) and network.prefixlen >= 96:
         mapped = network.network_address.ipv4_mapped

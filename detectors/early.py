@@ -6,6 +6,7 @@ from typing import Any
 from detectors.episodes import Key, continues, grew, grown, key, opened, superseded
 from detectors.finding import Detection, Finding
 from detectors.stories import containing, contains, rank
+from detectors.suppression import Policy
 
 
 class _Story:
@@ -136,6 +137,25 @@ class Early:
         for finding in over:
             del self._forgotten[finding.id]
         return published + [_ended(finding) for finding in over]
+
+    def keep_back(self, policy: Policy) -> list[Finding]:
+        """End the findings that people are not told any more, and return them as closed."""
+        kept = {of: story.finding for of, story in self._stories.items() if policy.keeps(story.finding)}
+        for of in kept:
+            del self._stories[of]
+        forgotten = [finding for finding in self._forgotten.values() if policy.keeps(finding)]
+        for finding in forgotten:
+            del self._forgotten[finding.id]
+        return [
+            finding.model_copy(
+                update={
+                    "status": "closed",
+                    "updates": finding.updates + 1,
+                    "suppressed_by": policy.suppressed_by(finding),
+                }
+            )
+            for finding in (*kept.values(), *forgotten)
+        ]
 
     def _bigger(self, of: Key, panes: Mapping[int, Sequence[Detection]]) -> Key | None:
         """Return the bigger story that is told and that detections are part of."""

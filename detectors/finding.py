@@ -75,6 +75,12 @@ class Finding(_Story):
     related: tuple[str, ...] = Field(default=(), description="Findings that belong to the same story.")
     superseded_by: str | None = Field(default=None, description="The finding that tells the bigger story.")
     updates: int = Field(default=0, description="How often it was published again after it was raised.")
+    suppressed_by: str | None = Field(
+        default=None, description="The suppression in the settings that keeps it back; null where none does."
+    )
+    observed: bool = Field(
+        default=False, description="True where its detector only observes: it is on record, and nobody is alerted."
+    )
 
 
 def finding_id(kind: str, entity: str, counterpart: str | None, anchor: int) -> str:

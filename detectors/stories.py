@@ -26,11 +26,14 @@ class Told(NamedTuple):
     first_seen: int
     window_end: int
     ports: tuple[int, ...]
+    suppressed_by: str | None = None
+    observed: bool = False
 
     @classmethod
     def by(cls, of: Key, finding: Finding) -> "Told":
         """Keep what matters of a finding."""
-        return cls(of, finding.id, finding.first_seen, finding.window_end, finding.ports)
+        kept = finding.suppressed_by, finding.observed
+        return cls(of, finding.id, finding.first_seen, finding.window_end, finding.ports, *kept)
 
     @property
     def kept_seconds(self) -> int:

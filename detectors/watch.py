@@ -133,7 +133,7 @@ class Watch:
     detectors
         Detectors by kind.
     parameters
-        The values of their parameters, by kind.
+        The values of their parameters, by kind. A detector without is not asked.
     caps
         How many rows of each table a shard may keep of a pane, by name of the table.
     login_ports
@@ -213,6 +213,10 @@ class Watch:
         self._count(fresh)
         return fresh.rows(0, 0)
 
+    def set(self, parameters: Mapping[str, Parameters]) -> None:
+        """Judge by other parameters from now on, by kind; what is kept of hosts stays the same."""
+        self._parameters = parameters
+
     @property
     def closed_until(self) -> int:
         """Event time before which every pane is closed, epoch seconds."""
@@ -269,6 +273,12 @@ class Watch:
     def names(self, keys: UInt64Array) -> pl.DataFrame:
         """Say who hosts are that long windows tell of, though they have been silent for long."""
         return self._rollup.names(keys)
+
+    def known(self, keys: pl.Series) -> pl.DataFrame:
+        """Say who hosts are that anything is kept of, columns of `detectors.statistics.directory.HOSTS`."""
+        wanted = pl.col("key").is_in(keys.implode())
+        recent = self.directory.between(-END_OF_TIME, END_OF_TIME).filter(wanted)
+        return directory.summed(pl.concat([recent, self.names(keys)]))
 
     def changes(self, *, whole: bool = False) -> list[Change]:
         """Return what changed since the last call, to be stored.
@@ -374,8 +384,8 @@ class Watch:
         )
 
     def _judged(self, view: _View, *, provisional: bool) -> Iterator[Detection]:
-        for kind, detector in self._detectors.items():
-            yield from verdicts(detector, view, self._parameters[kind], view.hosts, provisional=provisional)
+        for kind, parameters in self._parameters.items():
+            yield from verdicts(self._detectors[kind], view, parameters, view.hosts, provisional=provisional)
 
     def _forget(self) -> None:
         oldest = self.closed_until - self.kept_seconds

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from detectors.catalogue import cards, catalogue
 from detectors.contract import Card
 from detectors.finding import json_schema
+from docs.cases import cases_part
 from docs.markdown import table
 from docs.performance import performance_part, sizes_part
 from docs.quality import delay_plot, quality_part, recall_plot
@@ -344,6 +345,7 @@ def _code(value: Any) -> str:
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "alerts": alerts_part,
     "attacks": attacks_part,
+    "cases": cases_part,
     "commands": commands_part,
     "detectors": detectors_part,
     "example": example_part,

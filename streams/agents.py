@@ -90,11 +90,21 @@ class WatchAgent:
         """Say early what open panes show, between two batches."""
         async with self.partitions.lock:
             for owned in self.partitions:
-                findings = await owned.pipeline.look(partial(self._write_early, owned))
+                findings = await owned.pipeline.look(partial(self._write_findings, owned))
                 self._metrics.told(findings)
                 self.published += len(findings)
 
-    async def _write_early(self, owned: Owned, findings: Sequence[Finding]) -> None:
+    async def retune(self, settings: Settings) -> None:
+        """Take other parameters, modes and suppressions, between two batches."""
+        async with self.partitions.lock:
+            self.partitions.settings = settings
+            for owned in self.partitions:
+                outcome = await owned.pipeline.retune(settings, partial(self._write_findings, owned))
+                self._metrics.told(outcome.findings)
+                self._metrics.suppressed(outcome.suppressed)
+                self.published += len(outcome.findings)
+
+    async def _write_findings(self, owned: Owned, findings: Sequence[Finding]) -> None:
         await owned.output.write([*self._findings(findings)])
 
     async def hosts(self) -> int:
@@ -188,8 +198,9 @@ class NotifyAgent:
         async for event in stream.events():
             fetched: Fetched = event.value
             findings = list(_findings(fetched.records))
+            alerting = [finding for finding in findings if not finding.observed]
             for sink in self._sinks:
-                await self._deliver(sink, findings)
+                await self._deliver(sink, findings if sink.hears_observed else alerting)
             self.notified += len(findings)
 
     async def _deliver(self, sink: Sink, findings: Sequence[Finding]) -> None:

@@ -15,6 +15,7 @@ from streams.checkpoint_settings import CheckpointSettings
 from streams.metrics import Metrics
 from streams.pipeline import Batch, Outcome, Pipeline
 from streams.records import Decoded
+from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -131,6 +132,14 @@ class DurablePipeline:
         await write(findings)
         self._sound = sound
         return findings
+
+    async def retune(self, settings: Settings, write: Callable[[Sequence[Finding]], Awaitable[None]]) -> Outcome:
+        """Take other parameters, modes and suppressions, and write what people are told of that, like `process`."""
+        sound, self._sound = self._sound, False
+        outcome = await self._in_thread(lambda: self.pipeline.retune(settings))
+        await write(outcome.findings)
+        self._sound = sound
+        return outcome
 
     async def checkpoint_if_due(self) -> None:
         """Begin a checkpoint when it is time and there is news.

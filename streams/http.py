@@ -13,10 +13,14 @@ from prometheus_client import make_wsgi_app
 from streams.errors import ServiceError
 from streams.http_settings import HttpSettings
 from streams.metrics import Metrics
+from streams.reload import Reloaded
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+
+_UNAVAILABLE: Final = "503 Service Unavailable"
+_NOT_ALLOWED: Final = "405 Method Not Allowed"
 
 _POLL_SECONDS: Final = 0.1
 """How long closing may take to be noticed."""
@@ -38,7 +42,7 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 class HttpEndpoints:
-    """Serves `/metrics`, `/-/healthy` and `/-/ready` as long as the `with` block lasts.
+    """Serves `/metrics`, `/-/healthy`, `/-/ready` and `POST /-/reload` as long as the `with` block lasts.
 
     Parameters
     ----------
@@ -52,6 +56,8 @@ class HttpEndpoints:
 
     def __init__(self, settings: HttpSettings, metrics: Metrics, not_ready: Callable[[], list[str]]) -> None:
         self._not_ready = not_ready
+        self.reload: Callable[[], Reloaded] | None = None
+        """Reads the settings again, asked from a thread of its own; None while, or where, that cannot be done."""
         self._metrics = make_wsgi_app(metrics.registry)
         try:
             self._server = make_server(
@@ -90,14 +96,26 @@ class HttpEndpoints:
         if path == "/metrics":
             page: Iterable[bytes] = self._metrics(environment, start_response)
             return page
-        status, text = self._health(path)
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        status, text = self._said(path, environment["REQUEST_METHOD"])
+        allowed = [("Allow", "POST")] if status == _NOT_ALLOWED else []
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8"), *allowed])
         return [f"{text}\n".encode()]
 
-    def _health(self, path: str) -> tuple[str, str]:
+    def _said(self, path: str, method: str) -> tuple[str, str]:
+        if path == "/-/reload":
+            return self._reloaded() if method == "POST" else (_NOT_ALLOWED, "settings are read again on POST")
         if path == "/-/healthy":
             return "200 OK", "healthy"
         if path == "/-/ready":
             reasons = self._not_ready()
-            return ("503 Service Unavailable", "\n".join(reasons)) if reasons else ("200 OK", "ready")
-        return "404 Not Found", "there are /metrics, /-/healthy and /-/ready"
+            return (_UNAVAILABLE, "\n".join(reasons)) if reasons else ("200 OK", "ready")
+        return "404 Not Found", "there are /metrics, /-/healthy, /-/ready and POST /-/reload"
+
+    def _reloaded(self) -> tuple[str, str]:
+        if self.reload is None:
+            return _UNAVAILABLE, "settings cannot be read again now"
+        try:
+            reloaded = self.reload()
+        except ServiceError as error:
+            return _UNAVAILABLE, str(error)
+        return "200 OK" if reloaded.successful else "400 Bad Request", reloaded.message

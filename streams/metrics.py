@@ -32,6 +32,16 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
         "Findings told before they were certain: when they are told (open), retracted or superseded.",
         ("status",),
     ),
+    "flowhawk_observed_findings_total": (
+        "counter",
+        "Findings of detectors that only observe, by kind and severity: nobody is alerted.",
+        ("kind", "severity"),
+    ),
+    "flowhawk_suppressed_total": (
+        "counter",
+        "Findings that were suppressed, by the name of the suppression and kind.",
+        ("suppression", "kind"),
+    ),
     "flowhawk_evicted_total": ("counter", "Rows of statistics that went beyond their caps, by table.", ("table",)),
     "flowhawk_open_findings": ("gauge", "Findings that are open now.", ()),
     "flowhawk_hosts": ("gauge", "Hosts that are known now.", ()),
@@ -44,6 +54,16 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
     "flowhawk_checkpoint_failures_total": (
         "counter",
         "Checkpoints that could not be written, which ends the worker, or were found damaged.",
+        (),
+    ),
+    "flowhawk_config_last_reload_successful": (
+        "gauge",
+        "1 if the settings in use are those that were last read, 0 if the last reading failed.",
+        (),
+    ),
+    "flowhawk_config_last_reload_success_timestamp_seconds": (
+        "gauge",
+        "When settings were last read without a mistake, epoch seconds.",
         (),
     ),
     "flowhawk_restore_seconds": ("gauge", "Time to restore state the last time, in seconds.", ()),
@@ -91,6 +111,7 @@ class Metrics:
         for table, rows in outcome.evicted.items():
             self._counter("flowhawk_evicted_total").labels(table).inc(rows)
         self.told(outcome.findings)
+        self.suppressed(outcome.suppressed)
         self._histogram("flowhawk_batch_seconds").observe(seconds)
         self._gauge("flowhawk_watermark_timestamp_seconds").set(max(outcome.watermark, 0))
         self._gauge("flowhawk_last_batch_timestamp_seconds").set(now)
@@ -99,9 +120,22 @@ class Metrics:
         """Add findings as they are published."""
         for finding in findings:
             if not finding.provisional and finding.updates == 0:
-                self._counter("flowhawk_findings_total").labels(finding.kind, finding.severity).inc()
+                name = "flowhawk_observed_findings_total" if finding.observed else "flowhawk_findings_total"
+                self._counter(name).labels(finding.kind, finding.severity).inc()
             if finding.provisional and (finding.updates == 0 or finding.status != "open"):
                 self._counter("flowhawk_early_findings_total").labels(finding.status).inc()
+
+    def suppressed(self, findings: Iterable[Finding]) -> None:
+        """Add findings as they begin to be suppressed."""
+        for finding in findings:
+            if finding.status == "open" and finding.suppressed_by is not None:
+                self._counter("flowhawk_suppressed_total").labels(finding.suppressed_by, finding.kind).inc()
+
+    def reloaded(self, *, successful: bool, now: float) -> None:
+        """Say whether settings could be read when that was last asked for, and the time, epoch seconds."""
+        self._gauge("flowhawk_config_last_reload_successful").set(successful)
+        if successful:
+            self._gauge("flowhawk_config_last_reload_success_timestamp_seconds").set(now)
 
     def tracked(self, *, hosts: int, open_findings: int) -> None:
         """Say how much is being kept."""
@@ -142,6 +176,7 @@ class Metrics:
         for kind in catalogue():
             for severity in SEVERITIES:
                 self._counter("flowhawk_findings_total").labels(kind, severity)
+                self._counter("flowhawk_observed_findings_total").labels(kind, severity)
 
     def _counter(self, name: str) -> Counter:
         metric = self._metrics[name]

@@ -77,7 +77,8 @@ class Partitions(Positions):
     ) -> None:
         self.lock = asyncio.Lock()
         """Held by whoever works with the state of a partition."""
-        self._settings = settings
+        self.settings = settings
+        """What partitions that are taken over from now on go by."""
         self._metrics = metrics
         self._executor = executor
         self._durable = durable
@@ -94,7 +95,7 @@ class Partitions(Positions):
 
     async def assigned(self, partition: TP) -> None:
         """Shut out whoever had the partition before, and take up the state it left."""
-        if partition.topic != self._settings.topics.flows.name:
+        if partition.topic != self.settings.topics.flows.name:
             return
         async with self.lock:
             if partition in self._owned:
@@ -121,7 +122,7 @@ class Partitions(Positions):
 
     def committable(self, partition: TP) -> int | None:
         """Return the offset behind the last durable checkpoint."""
-        if partition.topic != self._settings.topics.flows.name or not self._durable:
+        if partition.topic != self.settings.topics.flows.name or not self._durable:
             return None
         owned = self._owned.get(partition)
         return NOTHING if owned is None else owned.pipeline.committable
@@ -151,17 +152,17 @@ class Partitions(Positions):
                 log.info("let go", source=_name(partition))
 
     def _make(self, partition: TP) -> Owned:
-        kafka, source = self._settings.kafka, _name(partition)
+        kafka, source = self.settings.kafka, _name(partition)
         output = Output(kafka, f"{kafka.group_id}/{source}" if self._durable else None)
         storage = checkpoints = None
         if self._durable:
-            storage = KafkaStorage(kafka, self._settings.topics.state.name, partition.partition, source, output)
+            storage = KafkaStorage(kafka, self.settings.topics.state.name, partition.partition, source, output)
             checkpoints = Checkpoints(storage)
         pipeline = DurablePipeline(
             source,
-            Pipeline(self._settings),
+            Pipeline(self.settings),
             checkpoints,
-            settings=self._settings.checkpoints,
+            settings=self.settings.checkpoints,
             metrics=self._metrics,
             executor=self._executor,
         )
@@ -173,10 +174,10 @@ class Partitions(Positions):
         await owned.output.start()
         await owned.pipeline.restore()
         if self._durable:
-            settings = self._settings
+            settings = self.settings
             await owned.pipeline.adopt(await published.provisional(settings.kafka, settings.topics.findings.name))
         if owned.pipeline.expected is not None:
-            await require_in_log(self._settings.kafka, partition, owned.pipeline.expected)
+            await require_in_log(self.settings.kafka, partition, owned.pipeline.expected)
         log.info("took over", source=_name(partition), offset=owned.pipeline.expected)
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from detectors.catalogue import FixedParameters, catalogue
+from detectors.catalogue import catalogue
 from detectors.episodes import LONGEST_QUIET_SECONDS
 from detectors.finding import Finding
 from detectors.incidents import Incidents
+from detectors.parameters import HostAddresses
 from detectors.span import Int64Array, Position, Span
 from detectors.state import Change, below, prefixed
 from detectors.statistics.contacts import PANE_SECONDS
@@ -17,6 +18,7 @@ from detectors.statistics.volumes import SPREAD_SECONDS
 from detectors.table import Table
 from detectors.watch import END_OF_TIME, Watch
 from detectors.watermark import Watermarks
+from streams import tuning
 from streams.records import REFUSED, Decoded, Message, decode_all
 from streams.records.contract import WATERMARK_HEADER
 from streams.settings import Settings
@@ -73,6 +75,8 @@ class Outcome:
         Records that came too late to count.
     findings
         Findings to publish, in order.
+    suppressed
+        Findings that are not published: as that begins (open), and as they end.
     detections
         How many detections there were.
     evicted
@@ -86,6 +90,7 @@ class Outcome:
     refused: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REFUSED))
     late: Table = field(default_factory=Table.empty)
     findings: list[Finding] = field(default_factory=list)
+    suppressed: list[Finding] = field(default_factory=list)
     detections: int = 0
     evicted: Mapping[str, int] = field(default_factory=dict)
     watermark: int = -END_OF_TIME
@@ -96,18 +101,22 @@ class Pipeline:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        detectors = catalogue()
         self.watermarks = Watermarks(settings.time.allowed_lateness_seconds)
-        self.watch = Watch(
-            detectors,
-            {
-                kind: FixedParameters.of(detector.card, settings.detectors.get(kind, {}))
-                for kind, detector in detectors.items()
-            },
-            login_ports=settings.services.login_ports,
-        )
-        self.incidents = Incidents()
+        self.watch = Watch(catalogue(), {}, login_ports=settings.services.login_ports)
+        self.incidents = Incidents(tuning.policy(settings))
+        self.watch.set(tuning.parameters(settings, HostAddresses(self.watch.known)))
+        self._restored = False
         self._evicted: Mapping[str, int] = {}
+
+    def retune(self, settings: Settings) -> Outcome:
+        """Take other parameters, modes and suppressions, and bring what people were told into line with them.
+
+        Nothing else of the settings is taken, and what is kept of hosts stays the same.
+        """
+        self.watch.set(tuning.parameters(settings, HostAddresses(self.watch.known)))
+        findings = self.incidents.follow(tuning.policy(settings))
+        self._settings = settings
+        return Outcome(findings=findings, suppressed=self.incidents.kept_back())
 
     def process(self, batch: Batch, decoded: Decoded | None = None) -> Outcome:
         """Count a batch, and look at every pane that it closes.
@@ -163,11 +172,21 @@ class Pipeline:
         self.watch.restore(below("watch", changes))
         self.incidents.restore(below("incidents", changes))
         self.watermarks.restore(below("time", changes))
+        self._restored = True
 
     def _advance(self, watermark: int) -> Outcome:
+        # What was stored may have been told under other settings.
+        findings = self.incidents.follow(tuning.policy(self._settings)) if self._restored else []
+        self._restored = False
         found = self.watch.advance(watermark)
-        findings = self.incidents.apply(found.detections, found.partials)
+        findings += self.incidents.apply(found.detections, found.partials)
         findings += self.incidents.advance(self.watch.closed_until)
         before, self._evicted = self._evicted, self.watch.evicted
         evicted = {table: rows - before.get(table, 0) for table, rows in self._evicted.items()}
-        return Outcome(findings=findings, detections=len(found.detections), evicted=evicted, watermark=watermark)
+        return Outcome(
+            findings=findings,
+            suppressed=self.incidents.kept_back(),
+            detections=len(found.detections),
+            evicted=evicted,
+            watermark=watermark,
+        )

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 
 import structlog
 from rich.console import Console
 
 from streams.errors import KafkaUnavailable
 from streams.http import HttpEndpoints
+from streams.reload import Reload, Reloaded
 from streams.service import Service, stopped
 from streams.settings import Settings
 from streams.sinks import Sink
@@ -43,8 +45,28 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, received, number)
 
 
-async def run(settings: Settings) -> None:
+def reload_on_signal(reload: Reload) -> None:
+    """Read the settings again on SIGHUP."""
+    loop = asyncio.get_running_loop()
+    under_way: set[asyncio.Task[Reloaded]] = set()
+
+    def received() -> None:
+        task = loop.create_task(reload(), name="reload")
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, received)
+
+
+async def run(settings: Settings, read: Callable[[], Settings]) -> None:
     """Run the service until a signal.
+
+    Parameters
+    ----------
+    settings
+        All settings.
+    read
+        Reads them again.
 
     Raises
     ------
@@ -60,11 +82,15 @@ async def run(settings: Settings) -> None:
     service = Service(settings, configured_sinks(settings, Console(soft_wrap=True)))
     with HttpEndpoints(settings.http, service.metrics, service.not_ready) as http:
         stop_on_signals(stop)
+        reload = Reload(settings, read, service.retune, service.metrics)
+        reload_on_signal(reload)
         async with service:
+            http.reload = reload.from_thread
             log.info("running", metrics=f"{http.address}/metrics", flows=settings.topics.flows.name)
             while not await stopped(stop, _TRACK_SECONDS):
                 await service.track()
                 await service.require_progress()
+            http.reload = None
             log.info("stopping")
     log.info("stopped")
 

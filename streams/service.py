@@ -139,6 +139,13 @@ class Service:
             raise ServiceError(f"the service cannot go on: {self.app.crash_reason!r}; start it again")
         self.metrics.tracked(hosts=await self.watch.hosts(), open_findings=self.watch.open_findings)
 
+    async def retune(self, settings: Settings) -> None:
+        """Apply what of the settings applies to a running service, see `streams.reload`."""
+        try:
+            await self.watch.retune(settings)
+        except Exception as error:  # noqa: BLE001 - some may have been told what others were not
+            fail("settings could not be applied", error)
+
     async def require_progress(self) -> None:
         """End the process when there has been something to read for long, and nothing was read."""
         try:

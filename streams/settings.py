@@ -9,14 +9,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from detectors.catalogue import cards
 from detectors.statistics.connections import LOGIN_PORTS
 from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import SettingsError, did_you_mean
@@ -24,6 +23,7 @@ from streams.http_settings import HttpSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.log_settings import LogSettings
 from streams.records.settings import NetworkSettings, RecordSettings
+from streams.tuning_settings import Modes, Overrides, Parameters, Suppressions, Tags, require_tags
 from streams.watchdog import WatchdogSettings
 
 PREFIX: Final = "FLOWHAWK__"
@@ -88,8 +88,21 @@ class Settings(BaseSettings):
     networks: NetworkSettings = Field(default=NetworkSettings(), description="Which addresses are one's own.")
     services: ServiceSettings = Field(default=ServiceSettings(), description="What servers listen for.")
     time: TimeSettings = Field(default=TimeSettings(), description="Event time.")
-    detectors: Mapping[str, Mapping[str, float]] = Field(
+    detectors: Parameters = Field(
         default={}, description="Parameters of detectors, by kind; `flowhawk detectors` lists them."
+    )
+    tags: Tags = Field(
+        default={}, description="Names for groups of networks and addresses, that suppressions and overrides use."
+    )
+    overrides: Overrides = Field(
+        default=(), description="Other parameters for some hosts; the longest prefix wins, of equal ones the last."
+    )
+    modes: Modes = Field(
+        default={},
+        description="Detectors that are not `active`, by kind: `observe` is on record and alerts nobody, `off` is off.",
+    )
+    suppressions: Suppressions = Field(
+        default=(), description="Findings that are expected, and so not told; everything given must match."
     )
     checkpoints: CheckpointSettings = Field(
         default=CheckpointSettings(), description="How often state is made durable."
@@ -101,20 +114,10 @@ class Settings(BaseSettings):
     http: HttpSettings = Field(default=HttpSettings(), description="Metrics and health over HTTP.")
     log: LogSettings = Field(default=LogSettings(), description="The service's own log.")
 
-    @field_validator("detectors")
-    @classmethod
-    def _known_parameters(cls, value: Mapping[str, Mapping[str, float]]) -> Mapping[str, Mapping[str, float]]:
-        known_cards = cards()
-        for kind, parameters in value.items():
-            if kind not in known_cards:
-                raise ValueError(f"no detector is called {kind!r}{did_you_mean(kind, known_cards)}")
-            known = {parameter.name: parameter for parameter in known_cards[kind].parameters}
-            for name, number in parameters.items():
-                if name not in known:
-                    raise ValueError(f"{kind} has no parameter {name!r}{did_you_mean(name, known)}")
-                if not number >= known[name].minimum:
-                    raise ValueError(f"{kind}.{name} is {number:g}, below its minimum {known[name].minimum:g}")
-        return value
+    @model_validator(mode="after")
+    def _known_tags(self) -> Self:
+        require_tags(self.tags, self.suppressions, self.overrides)
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -162,9 +165,9 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
         When the file cannot be read, a key is unknown or a value makes no sense; one line per mistake.
     """
     _refuse_unknown_environment(os.environ)
-    document = _merged(_read(path) if path is not None else {}, _Environment(Settings)())
+    document = merged(_read(path) if path is not None else {}, _Environment(Settings)())
     try:
-        return Settings(**_merged(document, overrides or {}))
+        return Settings(**merged(document, overrides or {}))
     except ValidationError as error:
         raise SettingsError("\n".join(_line(dict(each), path) for each in error.errors())) from error
 
@@ -201,12 +204,17 @@ def _read(path: Path) -> Mapping[str, Any]:
     return {str(key): value for key, value in document.items() if value is not None}
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay sections over others, key by key.
+
+    >>> merged({"http": {"port": 1, "host": "192.0.2.1"}}, {"http": {"port": 2}})
+    {'http': {'port': 2, 'host': '192.0.2.1'}}
+    """
+    together = dict(below)
     for key, value in above.items():
-        under = merged.get(key)
-        merged[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
-    return merged
+        under = together.get(key)
+        together[key] = merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return together
 
 
 def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
@@ -230,7 +238,7 @@ def _line(error: Mapping[str, Any], path: Path | None) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     if message[1:2].islower():
         message = message[0].lower() + message[1:]
-    return f"{where}: {key}: {message}"
+    return f"{where}: {key}: {message}" if key else f"{where}: {message}"
 
 
 def _siblings(section: tuple[str, ...]) -> list[str]:

@@ -24,6 +24,7 @@ from detectors.catalogue import cards
 from detectors.finding import json_schema
 from docs import generate
 from streams import cli
+from streams.cases import Cases
 from streams.kafka_settings import TopicSettings
 from streams.metrics import DECLARED
 from streams.settings import PREFIX, Settings, keys, load
@@ -276,6 +277,11 @@ def test_examples_of_settings_load(fence: Fence, tmp_path: Path) -> None:
     path = tmp_path / "flowhawk.yaml"
     path.write_text(fence.text, encoding="utf-8")
     assert load(path) != load()
+
+
+@pytest.mark.parametrize("fence", [fence for fence in FENCES if fence.info == "yaml cases"], ids=str)
+def test_examples_of_cases_are_cases(fence: Fence) -> None:
+    assert Cases.model_validate(yaml.safe_load(fence.text)).cases
 
 
 @pytest.mark.parametrize("fence", [fence for fence in FENCES if fence.info in {"python", "pycon"}], ids=str)

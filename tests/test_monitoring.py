@@ -67,7 +67,13 @@ def rule_test(
             "eval_time": at,
             "exp_alerts": [{"exp_labels": labels} for labels in firing.get(name, [])],
         }
-        for name in ("FlowhawkDown", "FlowhawkNoRecords", "FlowhawkRestarting", "FlowhawkCheckpointOld")
+        for name in (
+            "FlowhawkDown",
+            "FlowhawkNoRecords",
+            "FlowhawkRestarting",
+            "FlowhawkCheckpointOld",
+            "FlowhawkConfigReloadFailed",
+        )
     ]
     rules = document(RULES)
     for rule in rules["groups"][0]["rules"]:
@@ -135,6 +141,16 @@ def test_an_alert_fires_when_records_come_and_checkpoints_do_not(tmp_path: Path)
     rule_test(tmp_path, series, "9m", {})
     rule_test(tmp_path, series, "30m", {"FlowhawkCheckpointOld": [{"severity": "warning"}]})
     rule_test(tmp_path, series | {RECORDS: "0+1000x12 12000x50"}, "20m", {})
+
+
+def test_a_worker_that_could_not_read_its_settings_again_is_named(tmp_path: Path) -> None:
+    good = 'flowhawk_config_last_reload_successful{job="flowhawk", instance="192.0.2.1:9469"}'
+    bad = 'flowhawk_config_last_reload_successful{job="flowhawk", instance="192.0.2.2:9469"}'
+    series = {UP: "1x60", STANDBY: "1x60", RECORDS: "0+1000x60", good: "1x60", bad: "1x10 0x20 1x30"}
+    labels = {"severity": "warning", "job": "flowhawk", "instance": "192.0.2.2:9469"}
+    rule_test(tmp_path, series, "15m", {})
+    rule_test(tmp_path, series, "25m", {"FlowhawkConfigReloadFailed": [labels]})
+    rule_test(tmp_path, series, "40m", {})
 
 
 def test_every_target_is_a_service_that_listens_there() -> None:

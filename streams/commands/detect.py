@@ -12,12 +12,17 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--config", type=click.Path(path_type=Path), help="Settings to read; else defaults and the environment.")
 @click.option("--internal", metavar="CIDR", multiple=True, help="One of your own networks; may be given repeatedly.")
 @click.option("--baselines", type=_FILE, help="What is usual for hosts, as exported before, to begin with.")
+@click.option("--suppressed", is_flag=True, help="Print suppressed findings too; `suppressed_by` says by what.")
+@click.option("--observed", is_flag=True, help="Print the findings of detectors that only observe, too.")
 @click.option("--export-baselines", type=_FILE, help="Where to write what is usual for hosts, for another time.")
 def command(
+    *,
     places: tuple[str, ...],
     config: Path | None,
     internal: tuple[str, ...],
     baselines: Path | None,
+    suppressed: bool,
+    observed: bool,
     export_baselines: Path | None,
 ) -> None:
     """Print the findings in files as JSON lines.
@@ -41,17 +46,19 @@ def command(
     pipeline = Pipeline(settings)
     if baselines is not None:
         pipeline.watch.baselines = baseline_files.read(baselines)
-    findings = []
+    findings, kept_back = [], []
     failure: InputError | None = None
     try:
         for outcome, blocks in detect([source_at(place) for place in places], settings, pipeline):
             findings += outcome.findings
+            kept_back += outcome.suppressed
             for message, line, reason, _ in outcome.refused.rows():
                 click.echo(f"{blocks[message].origin}:{blocks[message].line + line - 1}: {reason}", err=True)
     except InputError as error:
         failure = error
-    for finding in last_states(findings):
-        click.echo(finding.model_dump_json())
+    for finding in last_states([*(kept_back if suppressed else []), *findings]):
+        if observed or not finding.observed or finding.suppressed_by is not None:
+            click.echo(finding.model_dump_json())
     if failure is not None:
         raise failure
     if export_baselines is not None:

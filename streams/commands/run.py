@@ -10,7 +10,7 @@ import click
 def command(config: Path | None) -> None:
     """Run the service against Kafka.
 
-    Reads flows, looks for attacks and publishes findings, until told to stop.
+    Reads flows, looks for attacks and publishes findings, until told to stop. On SIGHUP it reads the settings again.
     """
     import asyncio
 
@@ -20,4 +20,4 @@ def command(config: Path | None) -> None:
 
     settings = load(config)
     configure(settings.log)
-    asyncio.run(run(settings))
+    asyncio.run(run(settings, lambda: load(config)))

@@ -17,9 +17,18 @@ class Delivery(Enum):
 
 
 class Sink(ABC):
-    """Takes batches of findings, in order. The same finding may come more than once; its id says so."""
+    """Takes batches of findings, in order. The same finding may come more than once; its id says so.
+
+    Attributes
+    ----------
+    name
+        Its name.
+    hears_observed
+        Whether it is told what detectors say that only observe: a record is, whatever wakes people is not.
+    """
 
     name: ClassVar[str]
+    hears_observed: ClassVar[bool] = False
 
     @abstractmethod
     async def deliver(self, findings: Sequence[Finding]) -> Delivery:

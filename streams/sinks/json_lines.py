@@ -12,6 +12,7 @@ class JsonLines(Sink):
     """Appends every state of every finding to a file, one JSON object a line."""
 
     name = "json-lines"
+    hears_observed = True
 
     def __init__(self, path: Path) -> None:
         self.path = path

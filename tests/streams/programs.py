@@ -149,11 +149,11 @@ def every(pause: float, *, seconds: float) -> Iterator[None]:
         time.sleep(pause)
 
 
-def get(address: tuple[str, int], path: str) -> tuple[int, str]:
+def get(address: tuple[str, int], path: str, method: str = "GET") -> tuple[int, str]:
     """Ask over HTTP; return status and text."""
     connection = HTTPConnection(*address, timeout=10)
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         response = connection.getresponse()
         return response.status, response.read().decode()
     finally:

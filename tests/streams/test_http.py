@@ -8,6 +8,7 @@ from streams.errors import ServiceError
 from streams.http import HttpEndpoints
 from streams.http_settings import HttpSettings
 from streams.metrics import Metrics
+from streams.reload import Reloaded
 from tests.streams.programs import check_metrics, get
 
 ANY = HttpSettings(port=0)
@@ -40,7 +41,30 @@ def test_ready_is_503_with_the_reasons_until_there_are_none() -> None:
 
 def test_other_paths_are_404_and_say_what_there_is() -> None:
     with HttpEndpoints(ANY, Metrics(), list) as endpoints:
-        assert get(address_of(endpoints), "/") == (404, "there are /metrics, /-/healthy and /-/ready\n")
+        assert get(address_of(endpoints), "/") == (404, "there are /metrics, /-/healthy, /-/ready and POST /-/reload\n")
+
+
+@pytest.mark.parametrize(("successful", "status"), [(True, 200), (False, 400)])
+def test_a_reload_answers_with_what_became_of_it(successful: bool, status: int) -> None:
+    with HttpEndpoints(ANY, Metrics(), list) as endpoints:
+        endpoints.reload = lambda: Reloaded(successful=successful, message="one\ntwo")
+        assert get(address_of(endpoints), "/-/reload", "POST") == (status, "one\ntwo\n")
+
+
+def test_a_reload_is_asked_for_with_post_alone() -> None:
+    with HttpEndpoints(ANY, Metrics(), list) as endpoints:
+        endpoints.reload = lambda: pytest.fail("nobody asked for it")
+        assert get(address_of(endpoints), "/-/reload") == (405, "settings are read again on POST\n")
+
+
+def test_a_reload_that_cannot_be_is_503() -> None:
+    def late() -> Reloaded:
+        raise ServiceError("not done within 30 s")
+
+    with HttpEndpoints(ANY, Metrics(), list) as endpoints:
+        assert get(address_of(endpoints), "/-/reload", "POST") == (503, "settings cannot be read again now\n")
+        endpoints.reload = late
+        assert get(address_of(endpoints), "/-/reload", "POST") == (503, "not done within 30 s\n")
 
 
 def test_one_slow_answer_does_not_delay_another() -> None:

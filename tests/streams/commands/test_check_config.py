@@ -53,6 +53,19 @@ def test_what_differs_is_listed_wherever_it_was_set(tmp_path: Path) -> None:
     assert "  topics.flows.name: vpc" in others
 
 
+def test_suppressions_that_have_expired_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "flowhawk.yaml"
+    rules = [
+        {"name": name, "owner": "security team", "reason": "scans", "scope": "vpc-1", "expires": f"{year}-01-01T12:00"}
+        for name, year in (("past", 2020), ("to come", 2999))
+    ]
+    path.write_text(yaml.safe_dump({"suppressions": rules}))
+    result = check(path)
+    assert result.exit_code == 0
+    assert result.stderr == "flowhawk: suppression 'past' of security team expired at 2020-01-01T12:00Z; take it out\n"
+    assert "{'name': 'to come', 'owner': 'security team', 'reason': 'scans'," in result.stdout
+
+
 def test_secrets_are_not_shown() -> None:
     result = check(FLOWHAWK__KAFKA__SASL_PASSWORD=SECRET)
     assert result.exit_code == 0

@@ -70,6 +70,30 @@ def test_settings_come_from_a_file(tmp_path: Path, log: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def told(*arguments: str | Path) -> list[tuple[str, str | None, bool]]:
+    done = flowhawk("detect", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    findings = map(json.loads, done.stdout.splitlines())
+    return [(each["source"], each["suppressed_by"], each["observed"]) for each in findings]
+
+
+def test_what_is_suppressed_is_printed_on_request(tmp_path: Path, log: Path) -> None:
+    config = tmp_path / "flowhawk.yaml"
+    config.write_text("suppressions: [{name: ours, owner: me, reason: it scans, sources: [203.0.113.9]}]")
+    assert told("--config", config, log) == [("203.0.113.8", None, False)]
+    assert told("--config", config, "--suppressed", log) == [
+        ("203.0.113.9", "ours", False),
+        ("203.0.113.8", None, False),
+    ]
+
+
+def test_what_is_only_observed_is_printed_on_request(tmp_path: Path, log: Path) -> None:
+    config = tmp_path / "flowhawk.yaml"
+    config.write_text("modes: {vertical_scan: observe}")
+    assert told("--config", config, log) == []
+    assert told("--config", config, "--observed", log) == [("203.0.113.9", None, True), ("203.0.113.8", None, True)]
+
+
 def test_what_is_usual_is_exported_and_begun_with_another_time(tmp_path: Path) -> None:
     past, upload, known = tmp_path / "past.log", tmp_path / "upload.log", tmp_path / "known.zst"
     day = 24 * 3600
