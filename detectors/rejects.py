@@ -26,6 +26,7 @@ class RejectedSpike(Detector):
                 meaning="Refused records within a minute below which nothing is reported.",
                 reason="An address on the Internet is refused hundreds of times an hour without anything being wrong.",
                 minimum=1,
+                threshold=True,
             ),
             Parameter(
                 name="deviations",
@@ -33,6 +34,7 @@ class RejectedSpike(Detector):
                 unit="robust standard deviations",
                 meaning="How far above its median the minute must lie.",
                 reason="Counts of refused records scatter more than a Poisson process does.",
+                threshold=True,
             ),
             Parameter(
                 name="scan_ports",

@@ -94,7 +94,7 @@ def _examples(hits: pl.DataFrame) -> list[int]:
         key
         for name, dtype in hits.schema.items()
         if dtype == pl.List(pl.UInt64)
-        for key in hits[name].explode(empty_as_null=False).to_list()
+        for key in hits[name].explode(empty_as_null=False).drop_nulls().to_list()
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from detectors.addresses import written
-from detectors.contract import Detector, Need, Parameters
+from detectors.contract import Detector, Need, Parameters, View
 from detectors.finding import Detection
 from detectors.route import SHARD_SHIFT
 from detectors.span import Position, Span, unapplied
@@ -62,6 +62,27 @@ class Verdicts(NamedTuple):
 
     detections: list[Detection]
     partials: list[Partial]
+
+
+class Closed(NamedTuple):
+    """A pane that has been judged, for who wants to look into it.
+
+    Attributes
+    ----------
+    view
+        The statistics that were judged.
+    hosts
+        Returns the rows of `detectors.statistics.directory.HOSTS` behind keys.
+    parameters
+        The values of parameters that were in force, by kind.
+    detections
+        What was said of it.
+    """
+
+    view: View
+    hosts: Callable[[pl.Series], pl.DataFrame]
+    parameters: Mapping[str, Parameters]
+    detections: Sequence[Detection]
 
 
 class _View:
@@ -159,6 +180,8 @@ class Watch:
         self._derived: dict[int, Pane] = {}
         self._added: set[int] = set()
         self.baselines = Baselines()
+        self.observe: Callable[[Closed], None] | None = None
+        """Is shown each pane once it is judged; changes nothing."""
 
     def applied(self, source: str) -> Position | None:
         """Return the end of what was counted of a source; None when nothing was."""
@@ -346,7 +369,10 @@ class Watch:
 
     def _close(self, pane: int, found: Verdicts) -> None:
         view = _View(pane, self, closing=True)
-        found.detections.extend(self._judged(view, provisional=False))
+        judged = list(self._judged(view, provisional=False))
+        found.detections.extend(judged)
+        if self.observe is not None:
+            self.observe(Closed(view, view.hosts, self._parameters, judged))
         hosts = view.table(Need("host", 1))
         self.baselines.learn(pane, hosts)
         rejected = np.bincount((hosts["key"].to_numpy() >> SHARD_SHIFT).view(np.int64), hosts["rejected"].to_numpy())

@@ -20,18 +20,19 @@ BATCH_BYTES: Final = 8 << 20
 class _Input:
     """One source on its way through the pipeline."""
 
-    def __init__(self, name: str, source: Source) -> None:
+    def __init__(self, name: str, source: Source, batch_bytes: int) -> None:
         self.name = name
+        self._batch_bytes = batch_bytes
         self.failure: InputError | None = None
         self._blocks = source.blocks()
         self._read = 0
 
     def batch(self, now: int) -> tuple[list[Block], Batch]:
-        """Read on for about `BATCH_BYTES`; no blocks when there is nothing more."""
+        """Read on for about as much as a batch is to hold; no blocks when there is nothing more."""
         blocks: list[Block] = []
         size = 0
         try:
-            while size < BATCH_BYTES and (block := next(self._blocks, None)) is not None:
+            while size < self._batch_bytes and (block := next(self._blocks, None)) is not None:
                 blocks.append(block)
                 size += len(block.value)
         except InputError as error:
@@ -42,7 +43,7 @@ class _Input:
 
 
 def detect(
-    sources: Sequence[Source], settings: Settings, pipeline: Pipeline | None = None
+    sources: Sequence[Source], settings: Settings, pipeline: Pipeline | None = None, batch_bytes: int = BATCH_BYTES
 ) -> Iterator[tuple[Outcome, list[Block]]]:
     """Run sources through the stages, always reading on in the one whose event time is furthest behind.
 
@@ -52,6 +53,8 @@ def detect(
         What to read, and how.
     pipeline
         The stages, where they know something already, or are asked for something afterwards.
+    batch_bytes
+        How much is read at a time, about; one block at least.
 
     Yields
     ------
@@ -64,7 +67,7 @@ def detect(
         When a source cannot be read to its end. All others have been read, and everything is closed.
     """
     pipeline = pipeline or Pipeline(settings)
-    inputs = [_Input(f"{index}", source) for index, source in enumerate(sources)]
+    inputs = [_Input(f"{index}", source, batch_bytes) for index, source in enumerate(sources)]
     for each in inputs:
         pipeline.watermarks.add(each.name)
     now = int(time.time() * 1000)
