@@ -12,7 +12,6 @@ from detectors.statistics import logins
 from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
 from detectors.statistics.tables import EXAMPLES
 
-BoolArray = npt.NDArray[np.bool_]
 Float64Array = npt.NDArray[np.float64]
 
 _NAMES: Final = {
@@ -73,6 +72,7 @@ class BruteForce(Detector):
                 meaning="Attempts within five minutes from which on it is guessing.",
                 reason="Microsoft Sentinel reports 25 failed RDP logins in 5 minutes.",
                 minimum=2,
+                threshold=True,
             ),
             Parameter(
                 name="steady",
@@ -81,6 +81,7 @@ class BruteForce(Detector):
                 meaning="Attempts within half an hour from which on it is guessing.",
                 reason="Zeek reports 30 failed SSH logins in 30 minutes (detect-bruteforcing.zeek).",
                 minimum=2,
+                threshold=True,
             ),
             Parameter(
                 name="slow",
@@ -89,6 +90,7 @@ class BruteForce(Detector):
                 meaning="Attempts within a day from which on it is guessing.",
                 reason="20 an hour for three hours, which stays below every limit of half an hour.",
                 minimum=2,
+                threshold=True,
             ),
             Parameter(
                 name="slow_hours",
@@ -113,6 +115,7 @@ class BruteForce(Detector):
                 meaning="Attempts refused at one login service within half an hour from which on they are reported.",
                 reason="A client that asks again every 15 seconds makes half as many.",
                 minimum=2,
+                threshold=True,
             ),
             Parameter(
                 name="share",
@@ -198,14 +201,10 @@ class BruteForce(Detector):
     def describe(self, hit: Mapping[str, Any], view: View) -> Description:
         """Say who guesses where, and how often."""
         port, times, within = _port(hit["port"]), f"{hit['value']:.0f} times", _WITHIN[hit["window_panes"]]
+        who, whom = hit["source"] or f"{hit['sources']} hosts", hit["target"] or f"{hit['targets']} hosts"
+        summary = f"{who} tried to log in at {port} of {whom} {times} within {within}"
         if hit["severity"] is not None:
-            summary = f"{hit['target']} refused {hit['source']} {times} at {port} within {within}"
-        elif hit["target"] is None:
-            summary = f"{hit['source']} tried to log in at {port} of {hit['targets']} hosts {times} within {within}"
-        elif hit["source"] is None:
-            summary = f"{hit['sources']} hosts tried to log in at {port} of {hit['target']} {times} within {within}"
-        else:
-            summary = f"{hit['source']} tried to log in at {port} of {hit['target']} {times} within {within}"
+            summary = f"{whom} refused {who} {times} at {port} within {within}"
         guesses = max(hit["guesses"], 1)
         examples = {} if hit["example_hosts"] is None else {"example_hosts": hit["example_hosts"]}
         return Description(

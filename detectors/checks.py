@@ -82,6 +82,7 @@ def check_card(detector: Detector) -> None:
     _require(card.false_positives, "the card says nothing of what looks like it and is not")
     _require(card.version >= 1, "versions begin at 1")
     names = [parameter.name for parameter in card.parameters]
+    _require(any(each.threshold for each in card.parameters), "no parameter is said to be a threshold")
     _require(len(names) == len(set(names)), f"parameters share a name: {names}")
     for parameter in card.parameters:
         _require(parameter.name.isidentifier(), f"{parameter.name!r} is no name for a parameter")

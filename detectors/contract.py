@@ -55,6 +55,9 @@ class Parameter:
         Why the default is what it is.
     minimum
         The lowest value that makes sense.
+    threshold
+        Whether it is what values are held against, or part of that: a higher one means fewer findings. All
+        thresholds of a detector are raised and lowered together, to make it calmer or sharper.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Parameter:
     meaning: str
     reason: str
     minimum: float = 0
+    threshold: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class ExfiltrationBurst(Detector):
                 meaning="Bytes to one peer within five minutes below which nothing is reported.",
                 reason="Fixed limits of others begin at 100 MB (Slips, Splunk) and miss smaller leaks.",
                 minimum=1,
+                threshold=True,
             ),
             Parameter(
                 name="deviations",
@@ -33,6 +34,7 @@ class ExfiltrationBurst(Detector):
                 unit="robust standard deviations",
                 meaning="How far above its median the host's five minutes must lie.",
                 reason="A robust z above 3.5 is the usual limit for one test; here every pane of every host is one.",
+                threshold=True,
             ),
             Parameter(
                 name="asymmetry",

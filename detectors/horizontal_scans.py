@@ -33,6 +33,7 @@ class HorizontalScan(Detector):
                 meaning="Failed targets on one port within five minutes from which on it is a scan.",
                 reason="Zeek's scan policy reports 25 hosts in 5 minutes (policy/misc/scan.zeek).",
                 minimum=2,
+                threshold=True,
             ),
             Parameter(
                 name="answered_per_failed",
@@ -50,6 +51,7 @@ class HorizontalScan(Detector):
                 "source. Strangers are refused everywhere all day, so for outside sources only `targets` counts.",
                 reason="Threshold random walk with theta0 = 0.8, theta1 = 0.2, alpha = 0.01 and beta = 0.99 (rwscan).",
                 minimum=2,
+                threshold=True,
             ),
             Parameter(
                 name="net_misses_outbound",
@@ -58,6 +60,7 @@ class HorizontalScan(Detector):
                 meaning="The same where an own source tries outside hosts.",
                 reason="The same test with alpha = 0.00001, as in VERMONT: dead peers and servers are common outside.",
                 minimum=2,
+                threshold=True,
             ),
             Parameter(
                 name="block_targets",
@@ -66,6 +69,7 @@ class HorizontalScan(Detector):
                 meaning="Targets of one source, each with block_ports failed ports, that make a block scan.",
                 reason="Two targets are two vertical scans; more are one story.",
                 minimum=2,
+                threshold=True,
             ),
             Parameter(
                 name="block_ports",
@@ -83,6 +87,7 @@ class HorizontalScan(Detector):
                 "host and each port comes up twice on average.",
                 reason="The number of ports at which NEMEA, Sentinel and Elastic speak of a scan.",
                 minimum=4,
+                threshold=True,
             ),
         ),
         mitre=("T1046", "T1018"),

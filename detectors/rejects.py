@@ -48,6 +48,7 @@ class RejectedSpike(Detector):
                 reason="An address on the Internet is refused hundreds of times an hour, ten a minute, without "
                 "anything being wrong; ten times that is.",
                 minimum=1,
+                threshold=True,
             ),
             Parameter(
                 name="floor_source",
@@ -56,6 +57,7 @@ class RejectedSpike(Detector):
                 meaning="The same for records of one source, at any number of hosts.",
                 reason="One a second: programs that try again after a refusal wait longer.",
                 minimum=1,
+                threshold=True,
             ),
             Parameter(
                 name="floor_interface",
@@ -64,6 +66,7 @@ class RejectedSpike(Detector):
                 meaning="The same for records refused at one interface, whatever their ends.",
                 reason="An interface with several addresses is refused more than each of them.",
                 minimum=1,
+                threshold=True,
             ),
             Parameter(
                 name="floor_network",
@@ -72,6 +75,7 @@ class RejectedSpike(Detector):
                 meaning="The same for all records that are refused anywhere.",
                 reason="Less than that is spread so thin that nobody need look at it within a minute.",
                 minimum=1,
+                threshold=True,
             ),
             Parameter(
                 name="deviations",
@@ -80,6 +84,7 @@ class RejectedSpike(Detector):
                 meaning="How far above its median the minute must lie; half as much again where only the last hour is "
                 "known.",
                 reason="Ten times what is usual lies further away, from five refusals a minute on.",
+                threshold=True,
             ),
             Parameter(
                 name="dispersion",

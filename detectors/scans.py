@@ -27,6 +27,7 @@ class VerticalScan(Detector):
                 meaning="Failed ports of one target within five minutes from which on it is a scan.",
                 reason="Zeek's scan policy reports 15 ports in 5 minutes (policy/misc/scan.zeek).",
                 minimum=2,
+                threshold=True,
             ),
             Parameter(
                 name="block_targets",
@@ -43,6 +44,7 @@ class VerticalScan(Detector):
                 meaning="Failed ports of one target within five minutes from which on many sources scan together.",
                 reason="Three times the most that strangers tried at a public address in five minutes of a day (19).",
                 minimum=15,
+                threshold=True,
             ),
             Parameter(
                 name="distributed_sources",

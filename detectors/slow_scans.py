@@ -44,6 +44,7 @@ class SlowScan(Detector):
                 "source scans own hosts; twice as many where it tries outside ones.",
                 reason="Own hosts seldom fail: in ordinary traffic they met up to 5 an hour, nearly all outside.",
                 minimum=3,
+                threshold=True,
             ),
             Parameter(
                 name="inside_day",
@@ -52,6 +53,7 @@ class SlowScan(Detector):
                 meaning="The same within a day.",
                 reason="Three hours at ten an hour.",
                 minimum=3,
+                threshold=True,
             ),
             Parameter(
                 name="ports_hour",
@@ -60,6 +62,7 @@ class SlowScan(Detector):
                 meaning="Failed ports of a target within an hour from which on an outside source scans.",
                 reason="The busiest stranger tried 18 ports of a public address in an hour of a day.",
                 minimum=3,
+                threshold=True,
             ),
             Parameter(
                 name="ports_day",
@@ -68,6 +71,7 @@ class SlowScan(Detector):
                 meaning="Failed ports of a target within a day from which on an outside source scans.",
                 reason="Ten hours at ten an hour; the busiest stranger tried 97 ports of a public address in a day.",
                 minimum=3,
+                threshold=True,
             ),
             Parameter(
                 name="hosts_hour",
@@ -76,6 +80,7 @@ class SlowScan(Detector):
                 meaning="Failed targets on a port within an hour from which on an outside source scans.",
                 reason="Microsoft Sentinel reports 20 an hour; strangers that knock at every public address come near.",
                 minimum=3,
+                threshold=True,
             ),
             Parameter(
                 name="hosts_day",
@@ -84,6 +89,7 @@ class SlowScan(Detector):
                 meaning="Failed targets on a port within a day from which on an outside source scans.",
                 reason="Ten an hour; strangers that knock at every public address do so all day.",
                 minimum=3,
+                threshold=True,
             ),
             Parameter(
                 name="fast_ports",

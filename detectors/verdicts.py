@@ -93,7 +93,9 @@ def _place(detection: Detection) -> tuple[object, ...]:
 def _hosts(hits: pl.DataFrame) -> list[pl.Series]:
     """List the keys of both ends of hits, and of the hosts that they name as examples."""
     examples = [
-        hits[name].explode(empty_as_null=False) for name, dtype in hits.schema.items() if dtype == pl.List(pl.UInt64)
+        hits[name].explode(empty_as_null=False).drop_nulls()
+        for name, dtype in hits.schema.items()
+        if dtype == pl.List(pl.UInt64)
     ]
     named = [hits[name] for name in ("source_key", "target_key", "reporter_key") if name in hits.columns]
     return [*named, *examples]

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from detectors.addresses import written
-from detectors.contract import Detector, Need, Parameters
+from detectors.contract import Detector, Need, Parameters, View
 from detectors.finding import Detection
 from detectors.route import SHARD_SHIFT
 from detectors.span import Position, Span, unapplied
@@ -65,6 +65,27 @@ class Verdicts(NamedTuple):
 
     detections: list[Detection]
     partials: list[Partial]
+
+
+class Closed(NamedTuple):
+    """A pane that has been judged, for who wants to look into it.
+
+    Attributes
+    ----------
+    view
+        The statistics that were judged.
+    hosts
+        Returns the rows of `detectors.statistics.directory.HOSTS` behind keys.
+    parameters
+        The values of parameters that were in force, by kind.
+    detections
+        What was said of it.
+    """
+
+    view: View
+    hosts: Callable[[pl.Series], pl.DataFrame]
+    parameters: Mapping[str, Parameters]
+    detections: Sequence[Detection]
 
 
 class _View:
@@ -170,6 +191,8 @@ class Watch:
         self._derived: dict[int, Pane] = {}
         self._added: set[int] = set()
         self.baselines = Baselines()
+        self.observe: Callable[[Closed], None] | None = None
+        """Is shown each pane once it is judged; changes nothing."""
 
     def applied(self, source: str) -> Position | None:
         """Return the end of what was counted of a source; None when nothing was."""
@@ -276,9 +299,10 @@ class Watch:
 
     def known(self, keys: pl.Series) -> pl.DataFrame:
         """Say who hosts are that anything is kept of, columns of `detectors.statistics.directory.HOSTS`."""
-        wanted = pl.col("key").is_in(keys.implode())
-        recent = self.directory.between(-END_OF_TIME, END_OF_TIME).filter(wanted)
-        return directory.summed(pl.concat([recent, self.names(keys)]))
+        wanted = np.unique(keys.drop_nulls().to_numpy())
+        everything = self.directory.between(-END_OF_TIME, END_OF_TIME)
+        recent = everything[np.flatnonzero(rows_of(wanted, everything["key"].to_numpy())[1])]
+        return directory.summed(pl.concat([recent, self.names(wanted)]))
 
     def changes(self, *, whole: bool = False) -> list[Change]:
         """Return what changed since the last call, to be stored.
@@ -371,7 +395,10 @@ class Watch:
 
     def _close(self, pane: int, found: Verdicts) -> None:
         view = _View(pane, self, closing=True)
-        found.detections.extend(self._judged(view, provisional=False))
+        judged = list(self._judged(view, provisional=False))
+        found.detections.extend(judged)
+        if self.observe is not None:
+            self.observe(Closed(view, view.hosts, self._parameters, judged))
         refused = view.table(Need("refused", 1))
         for each in refusals.learned(view.table(Need("host", 1)), refused):
             self.baselines.learn(pane, each)

@@ -33,15 +33,16 @@ class _Taken(NamedTuple):
 class _Input:
     """One source on its way through the pipeline."""
 
-    def __init__(self, name: str, source: Source, settings: Settings) -> None:
+    def __init__(self, name: str, source: Source, settings: Settings, batch_bytes: int) -> None:
         self.name = name
+        self._batch_bytes = batch_bytes
         self.failure: InputError | None = None
         self._settings = settings
         self._blocks = source.blocks()
         self._read = 0
 
     def batches(self, now: int) -> Iterator[_Taken]:
-        """Read on for about `BATCH_BYTES` at a time."""
+        """Read on, each time for about as much as a batch is to hold."""
         while blocks := self._next():
             begin, self._read = self._read, self._read + len(blocks)
             messages = [Message(block.value, block.headers, now) for block in blocks]
@@ -52,7 +53,7 @@ class _Input:
         blocks: list[Block] = []
         size = 0
         try:
-            while size < BATCH_BYTES and (block := next(self._blocks, None)) is not None:
+            while size < self._batch_bytes and (block := next(self._blocks, None)) is not None:
                 blocks.append(block)
                 size += len(block.value)
         except InputError as error:
@@ -61,7 +62,7 @@ class _Input:
 
 
 def detect(
-    sources: Sequence[Source], settings: Settings, pipeline: Pipeline | None = None
+    sources: Sequence[Source], settings: Settings, pipeline: Pipeline | None = None, batch_bytes: int = BATCH_BYTES
 ) -> Iterator[tuple[Outcome, list[Block]]]:
     """Run sources through the stages, always reading on in the one whose event time is furthest behind.
 
@@ -71,6 +72,8 @@ def detect(
         What to read, and how.
     pipeline
         The stages, where they know something already, or are asked for something afterwards.
+    batch_bytes
+        How much is read at a time, about; one block at least.
 
     Yields
     ------
@@ -83,7 +86,7 @@ def detect(
         When a source cannot be read to its end. All others have been read, and everything is closed.
     """
     pipeline = pipeline or Pipeline(settings)
-    inputs = [_Input(f"{index}", source, settings) for index, source in enumerate(sources)]
+    inputs = [_Input(f"{index}", source, settings, batch_bytes) for index, source in enumerate(sources)]
     for each in inputs:
         pipeline.watermarks.add(each.name)
     now = int(time.time() * 1000)

@@ -1,8 +1,15 @@
 """`flowhawk detect`: findings in files, with no Kafka."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from streams.pipeline import Pipeline
+    from streams.settings import Settings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -15,6 +22,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--suppressed", is_flag=True, help="Print suppressed findings too; `suppressed_by` says by what.")
 @click.option("--observed", is_flag=True, help="Print the findings of detectors that only observe, too.")
 @click.option("--export-baselines", type=_FILE, help="Where to write what is usual for hosts, for another time.")
+@click.option("--explain", metavar="ID", help="Tell every figure that led to one finding; its first characters do.")
+@click.option("--json", "as_json", is_flag=True, help="With --explain: one JSON object, for programs.")
 def command(
     *,
     places: tuple[str, ...],
@@ -24,6 +33,8 @@ def command(
     suppressed: bool,
     observed: bool,
     export_baselines: Path | None,
+    explain: str | None,
+    as_json: bool,
 ) -> None:
     """Print the findings in files as JSON lines.
 
@@ -33,19 +44,22 @@ def command(
     """
     import signal
 
+    if as_json and explain is None:
+        raise click.UsageError("--json goes with --explain; findings are JSON lines anyway")
     from streams import baseline_files
     from streams.detect import detect, last_states
     from streams.errors import InputError
-    from streams.pipeline import Pipeline
     from streams.settings import load
     from streams.sources import source_at
 
     # Polars, once imported, lets Ctrl-C wait for the end of a read, which on a pipe may never come.
     signal.siginterrupt(signal.SIGINT, True)
     settings = load(config, {"networks": {"internal": list(internal)}} if internal else {})
-    pipeline = Pipeline(settings)
-    if baselines is not None:
-        pipeline.watch.baselines = baseline_files.read(baselines)
+    stages = partial(_stages, settings, baselines)
+    if explain is not None:
+        _explain(explain, places, stages, settings, as_json=as_json)
+        return
+    pipeline = stages()
     findings, kept_back = [], []
     failure: InputError | None = None
     try:
@@ -63,3 +77,32 @@ def command(
         raise failure
     if export_baselines is not None:
         baseline_files.write(export_baselines, pipeline.watch.baselines)
+
+
+def _stages(settings: "Settings", baselines: Path | None) -> "Pipeline":
+    from streams import baseline_files
+    from streams.pipeline import Pipeline
+
+    pipeline = Pipeline(settings)
+    if baselines is not None:
+        pipeline.watch.baselines = baseline_files.read(baselines)
+    return pipeline
+
+
+def _explain(
+    identifier: str, places: Sequence[str], stages: "Callable[[], Pipeline]", settings: "Settings", *, as_json: bool
+) -> None:
+    """Print what led to a finding."""
+    from rich.console import Console
+
+    from streams.explain import explain
+    from streams.explained import show
+    from streams.sources import source_at
+
+    if "-" in places:
+        raise click.UsageError("--explain reads everything more than once, which standard input does not allow")
+    explanation = explain(identifier, lambda: [source_at(place) for place in places], stages, settings)
+    if as_json:
+        click.echo(explanation.model_dump_json(indent=2))
+    else:
+        show(explanation, Console(highlight=False))

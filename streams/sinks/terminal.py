@@ -9,7 +9,7 @@ from rich.text import Text
 from detectors.finding import Finding, Severity
 from streams.sinks.contract import Delivery, Sink
 
-_STYLES: dict[Severity, str] = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
+STYLES: dict[Severity, str] = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 
 
 def line(finding: Finding) -> Text:
@@ -18,7 +18,7 @@ def line(finding: Finding) -> Text:
     return Text.assemble(
         (when, "dim"),
         "  ",
-        (finding.severity.ljust(8), _STYLES[finding.severity]),
+        (finding.severity.ljust(8), STYLES[finding.severity]),
         "  ",
         (finding.kind.ljust(18), "bold"),
         "  ",

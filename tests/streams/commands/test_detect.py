@@ -9,6 +9,7 @@ import pytest
 
 from detectors.finding import Finding
 from streams.detect import BATCH_BYTES
+from streams.explain import Explanation
 from tests.streams.flow_lines import NINE, flow, scan
 from tests.streams.programs import Program, flowhawk
 
@@ -111,6 +112,33 @@ def test_baselines_that_are_none_are_one_line(log: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"flowhawk: {log}: holds no baselines, or is damaged: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_led_to_a_finding_is_told_to_people_and_to_programs(log: Path) -> None:
+    first, second = (json.loads(line)["id"] for line in flowhawk("detect", log).stdout.splitlines())
+    told = flowhawk("detect", "--explain", first[:10], log)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert f"vertical_scan {first}" in told.stdout
+    assert "203.0.113.9 tried 20 ports of 10.0.0.5" in told.stdout
+    done = flowhawk("detect", "--explain", second, "--json", log)
+    assert Explanation.model_validate_json(done.stdout).finding.source == "203.0.113.8"
+
+
+def test_a_finding_that_is_not_there_is_answered_with_those_that_are(log: Path) -> None:
+    done = flowhawk("detect", "--explain", "f00", log)
+    assert (done.returncode, done.stdout) == (1, "")
+    first, *others = done.stderr.splitlines()
+    assert first == "flowhawk: there is no finding 'f00'; there are"
+    assert [line.split()[1:3] for line in others] == [
+        [json.loads(line)["id"], "vertical_scan:"] for line in flowhawk("detect", log).stdout.splitlines()
+    ]
+
+
+@pytest.mark.parametrize("arguments", [("--explain", "f00", "-"), ("--json", "flows.log")])
+def test_what_cannot_be_explained_is_wrong_usage(arguments: tuple[str, ...]) -> None:
+    done = flowhawk("detect", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Error: --" in done.stderr
 
 
 def test_a_file_that_is_not_there_is_one_line(log: Path) -> None:
