@@ -176,6 +176,8 @@ class SlowScan(Detector):
         pair, service = (need for need in self.needs if need.panes == panes)
         pairs = view.table(pair, "failed_ports", min(map(parameters.least, (inside, ports, "fast_ports"))))
         services = view.table(service, "failed_targets", min(map(parameters.least, (inside, hosts))))
+        if pairs.is_empty() and services.is_empty():
+            return []
         since = view.pane + PANE_SECONDS - goes_on
         width = pl.lit(panes, pl.Int64).alias("window_panes")
         found = []

@@ -198,8 +198,12 @@ def _all_failed(pane: Pane) -> Int64Array:
 
 def _failed(panes: Sequence[Pane], keys: _Keys, rows: _Rows = _all_failed) -> Counts:
     """Count the distinct contacts under each key that failed in some pane, among some rows of each pane."""
-    distinct = Groups(np.concatenate([_NONE, *(pane.contact[rows(pane)] for pane in panes)])).some
-    groups = Groups(np.concatenate([_NONE, *(keys(pane)[rows(pane)] for pane in panes)])[distinct])
+    chosen = [(pane, rows(pane)) for pane in panes]
+    chosen = [(pane, own) for pane, own in chosen if len(own)]
+    if not chosen:
+        return Counts(_NONE, _NO_COUNTS)
+    distinct = Groups(np.concatenate([pane.contact[own] for pane, own in chosen])).some
+    groups = Groups(np.concatenate([keys(pane)[own] for pane, own in chosen])[distinct])
     return Counts(groups.keys, groups.sizes)
 
 
@@ -226,9 +230,12 @@ def _refusing(keys: _Keys) -> _Narrow:
     """Keep keys under which enough records were refused."""
 
     def narrow(window: Window, least: float) -> tuple[_Keys, UInt64Array]:
-        groups = Groups(np.concatenate([_NONE, *(keys(pane)[pane.refused] for pane in window.panes)]))
-        counts = np.concatenate([_NO_COUNTS, *(pane.rejected[pane.refused] for pane in window.panes)])
-        return keys, groups.keys[groups.sum(counts) >= least]
+        panes = [pane for pane in window.panes if len(pane.refused)]
+        if not panes:
+            return keys, _NONE
+        groups = Groups(np.concatenate([keys(pane)[pane.refused] for pane in panes]))
+        counts = groups.sum(np.concatenate([pane.rejected[pane.refused] for pane in panes]))
+        return keys, groups.keys[counts >= least]
 
     return narrow
 
