@@ -6,6 +6,8 @@ import click
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
+_LATE = "they end longer before a record further up in their file than time.allowed_lateness_seconds, and do not count"
+
 
 @click.command()
 @click.argument("places", metavar="FILE...", nargs=-1, required=True)
@@ -23,8 +25,9 @@ def command(
     """Print the findings in files as JSON lines.
 
     They are ordered by time, then id. Several files are merged by event time. Refused lines are named on standard
-    error. - is standard input. What is usual for hosts is learned from the files alone, unless --baselines says more;
-    it is exported by whole hours, and only where every file could be read to its end.
+    error, and how many records came too late in their file to count. - is standard input. What is usual for hosts is
+    learned from the files alone, unless --baselines says more; it is exported by whole hours, and only where every file
+    could be read to its end.
     """
     import signal
 
@@ -42,14 +45,18 @@ def command(
     if baselines is not None:
         pipeline.watch.baselines = baseline_files.read(baselines)
     findings = []
+    late = 0
     failure: InputError | None = None
     try:
         for outcome, blocks in detect([source_at(place) for place in places], settings, pipeline):
             findings += outcome.findings
+            late += len(outcome.late)
             for message, line, reason, _ in outcome.refused.rows():
                 click.echo(f"{blocks[message].origin}:{blocks[message].line + line - 1}: {reason}", err=True)
     except InputError as error:
         failure = error
+    if late:
+        click.echo(f"{late} records are late: {_LATE}", err=True)
     for finding in last_states(findings):
         click.echo(finding.model_dump_json())
     if failure is not None:
