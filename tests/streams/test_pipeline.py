@@ -6,6 +6,8 @@ import pytest
 
 from detectors.episodes import QUIET_SECONDS
 from detectors.finding import Finding
+from detectors.route import SHARDS
+from detectors.statistics.baselines import Baselines
 from detectors.statistics.volumes import SPREAD_SECONDS
 from streams.pipeline import Batch, Outcome, Pipeline
 from streams.records import Message
@@ -118,6 +120,16 @@ def test_the_mark_of_a_complete_input_closes_everything() -> None:
     pipeline.process(batch([block(scan())]))
     mark = Batch("flows/0", [Message(b"", {WATERMARK_HEADER: b"end"})], np.array([1]), 1, 2)
     assert [each.status for each in pipeline.process(mark).findings] == ["open", "closed"]
+
+
+def test_what_was_evicted_before_a_restart_is_not_counted_after_it() -> None:
+    first, second = Pipeline(Settings()), Pipeline(Settings())
+    first.watch.baselines = Baselines(hosts_per_shard=1)
+    hosts = [flow(f"10.0.{number // 250}.{number % 250 + 1}") for number in range(2 * SHARDS)]
+    outcome = first.process(batch([block(hosts), block([flow(end=NINE + HOUR)])]))
+    assert outcome.evicted["baselines"] >= SHARDS
+    second.restore(first.changes(whole=True))
+    assert second.process(batch([block([flow(end=NINE + HOUR)])], begin=2)).evicted["baselines"] == 0
 
 
 def test_event_time_waits_for_the_slowest_source() -> None:
