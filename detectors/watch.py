@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from detectors.addresses import written
+from detectors.addresses import Int64Array, written
 from detectors.contract import Detector, Need, Parameters, View
 from detectors.finding import Detection
 from detectors.route import SHARD_SHIFT
@@ -209,18 +209,21 @@ class Watch:
         """How many hosts are known at the moment."""
         return self.directory.between(-END_OF_TIME, END_OF_TIME)["key"].n_unique()
 
-    def apply(self, table: Table, span: Span) -> Table:
+    def apply(self, table: Table, span: Span, reached: Int64Array | None = None) -> Table:
         """Count records.
 
         Parameters
         ----------
         table, span
             The records and the range they came from. What was applied before is skipped.
+        reached
+            How far event time had come before each record, epoch seconds, ascending, int64, shape (records,), see
+            `detectors.watermark.Watermarks.seen`; None where it moves between tables only.
 
         Returns
         -------
         Table
-            Records that came too late: they ended in a pane that is closed, and were not counted.
+            Records that came too late: they ended in a pane that event time had passed, and were not counted.
 
         Raises
         ------
@@ -229,7 +232,7 @@ class Watch:
         """
         fresh = unapplied(table, span, self._applied.get(span.source))
         self._applied[span.source] = max(span.end, self._applied.get(span.source, span.end))
-        late = fresh.frame["end"] < self._reached
+        late = self._late(fresh, None if reached is None else reached[len(table) - len(fresh) :])
         if late.any():
             self._count(Table(fresh.frame.filter(~late)))
             return Table(fresh.frame.filter(late))
@@ -349,6 +352,14 @@ class Watch:
         self.baselines.restore(below("baselines", changes))
         # Nobody has looked at them in this process.
         self._added = {pane for pane in (*self.contacts.panes, *self.volumes.panes) if pane >= self.closed_until}
+
+    def _late(self, table: Table, reached: Int64Array | None) -> pl.Series:
+        """Say which records are late; what is left of the others lies in panes that are open."""
+        ends = table.frame["end"]
+        if reached is None or not len(reached) or ends.min() >= reached[-1]:
+            return ends < self._reached
+        passed = np.maximum(reached // PANE_SECONDS * PANE_SECONDS, self._reached)
+        return pl.Series(ends.to_numpy() < passed)
 
     def _count(self, table: Table) -> None:
         every = table.flows

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
+from detectors.addresses import Int64Array
 from detectors.state import Change
 from detectors.watch import END_OF_TIME
 
@@ -19,8 +22,10 @@ class Watermarks:
     >>> watermarks = Watermarks(allowed_lateness_seconds=900)
     >>> watermarks.add("a"), watermarks.add("b")
     (None, None)
-    >>> watermarks.seen("a", 5000)
-    >>> watermarks.seen("b", 2000)
+    >>> watermarks.seen("a", np.array([5000, 3000]))[1:]
+    array([4100])
+    >>> watermarks.seen("b", np.array([1000, 2000, 1500]))[1:]
+    array([ 100, 1100])
     >>> watermarks.current
     1100
     >>> watermarks.finish("b")
@@ -37,10 +42,29 @@ class Watermarks:
         """Wait for a source: until it speaks, the watermark stands still."""
         self._sources.setdefault(source, -END_OF_TIME)
 
-    def seen(self, source: str, end: int) -> None:
-        """Take note of a record's end, epoch seconds."""
-        reached = end - self._allowed_lateness_seconds
-        self._sources[source] = max(self._sources.get(source, reached), reached)
+    def seen(self, source: str, ends: Int64Array) -> Int64Array:
+        """Take note of consecutive records of a source, and say how far it had come before each.
+
+        Parameters
+        ----------
+        source
+            Where they came from.
+        ends
+            Their ends, epoch seconds, int64, shape (n,).
+
+        Returns
+        -------
+        Int64Array
+            Epoch seconds, ascending, shape (n,). It follows from the order of the records, and not from how many
+            of them come at once.
+        """
+        reached = np.empty(len(ends) + 1, np.int64)
+        reached[0] = self._sources.get(source, -END_OF_TIME)
+        np.subtract(ends, self._allowed_lateness_seconds, out=reached[1:])
+        reached = np.maximum.accumulate(reached)
+        if len(ends):
+            self._sources[source] = int(reached[-1])
+        return reached[:-1]
 
     def finish(self, source: str) -> None:
         """Take note that a source has ended: nobody waits for it any more."""

@@ -130,14 +130,9 @@ class Pipeline:
         """
         if decoded is None:
             decoded = decode_all(batch.messages, self._settings.records, self._settings.networks)
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(decoded.rows)[:-1]])
-        span = Span(batch.source, Position(batch.begin), Position(batch.end), batch.offsets, starts)
-        late = self.watch.apply(decoded.table, span)
-        if len(decoded.table):
-            self.watermarks.seen(batch.source, int(decoded.table.frame["end"].max()))  # type: ignore[arg-type]  # never null
-        for message in batch.messages:
-            if WATERMARK_HEADER in message.headers:
-                self.watermarks.complete(batch.source, PANE_SECONDS + SPREAD_SECONDS + LONGEST_QUIET_SECONDS)
+        behind = np.cumsum(decoded.rows)
+        span = Span(batch.source, Position(batch.begin), Position(batch.end), batch.offsets, behind - decoded.rows)
+        late = self.watch.apply(decoded.table, span, self._reached(batch, decoded.table, behind))
         outcome = self._advance(self.watermarks.current)
         statuses = decoded.table.frame["log_status"].value_counts()
         outcome.coverage = {status: count for status, count in statuses.rows() if status != "OK"}
@@ -173,6 +168,18 @@ class Pipeline:
         self.incidents.restore(below("incidents", changes))
         self.watermarks.restore(below("time", changes))
         self._restored = True
+        # What the process before had evicted was counted there.
+        self._evicted = self.watch.evicted
+
+    def _reached(self, batch: Batch, table: Table, behind: Int64Array) -> Int64Array:
+        """Let the time of a source go on, and say how far it had come before each record; messages end at `behind`."""
+        marks = [number for number, message in enumerate(batch.messages) if WATERMARK_HEADER in message.headers]
+        first, *others = np.split(table.frame["end"].to_numpy(), behind[marks])
+        reached = [self.watermarks.seen(batch.source, first)]
+        for ends in others:
+            self.watermarks.complete(batch.source, PANE_SECONDS + SPREAD_SECONDS + LONGEST_QUIET_SECONDS)
+            reached.append(self.watermarks.seen(batch.source, ends))
+        return np.concatenate(reached)
 
     def _advance(self, watermark: int) -> Outcome:
         # What was stored may have been told under other settings.

@@ -104,6 +104,10 @@ class Bounded:
         self.evicted += len(summed) - int(kept.sum())
         return summed.filter(pl.Series(kept))
 
+    def whole(self, parts: pl.DataFrame) -> pl.DataFrame:
+        """Sum parts and leave nothing out, as of what lies beside more of the same pane."""
+        return self._merge(parts)
+
     def _kept(self, summed: pl.DataFrame) -> npt.NDArray[np.bool_] | None:
         shards = (summed[self._columns.host].to_numpy() >> np.uint64(SHARD_SHIFT)).view(np.int64)
         slices = shards * 2 + summed[self._columns.internal].to_numpy()

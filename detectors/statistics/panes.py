@@ -8,6 +8,7 @@ import polars as pl
 
 from detectors.addresses import Int64Array
 from detectors.state import Change
+from detectors.statistics.caps import Bounded
 from detectors.statistics.contacts import PANE_SECONDS
 
 _PARTS: Final = 16
@@ -31,6 +32,8 @@ class Panes:
     def __init__(self, schema: pl.Schema, merge: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
         self._nothing = schema.to_frame()
         self._merge = merge
+        # What is stored is a part of a pane, of which nothing may be evicted, or counted as such, for itself.
+        self._sum = merge.whole if isinstance(merge, Bounded) else merge
         self._parts: dict[int, list[pl.DataFrame]] = {}
         self._summed: set[int] = set()
         self._unstored: dict[int, list[pl.DataFrame]] | None = None
@@ -99,7 +102,7 @@ class Panes:
             numbers = self._stored.setdefault(pane, [])
             number = numbers[-1] + 1 if numbers else 0
             if numbers and len(numbers) < _PARTS:
-                piece = self._merge(pl.concat(parts))
+                piece = self._sum(pl.concat(parts))
             else:
                 self._dropped |= {f"{pane}/{each}" for each in numbers}
                 numbers.clear()

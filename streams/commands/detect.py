@@ -3,15 +3,19 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 if TYPE_CHECKING:
+    from detectors.finding import Finding
+    from streams.errors import InputError
     from streams.pipeline import Pipeline
     from streams.settings import Settings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+
+_LATE = "they end longer before a record further up in their file than time.allowed_lateness_seconds, and do not count"
 
 
 @click.command()
@@ -39,18 +43,17 @@ def command(
     """Print the findings in files as JSON lines.
 
     They are ordered by time, then id. Several files are merged by event time. Refused lines are named on standard
-    error. - is standard input. What is usual for hosts is learned from the files alone, unless --baselines says more;
-    it is exported by whole hours, and only where every file could be read to its end.
+    error, and how many records came too late in their file to count. - is standard input. What is usual for hosts is
+    learned from the files alone, unless --baselines says more; it is exported by whole hours, and only where every file
+    could be read to its end.
     """
     import signal
 
     if as_json and explain is None:
         raise click.UsageError("--json goes with --explain; findings are JSON lines anyway")
     from streams import baseline_files
-    from streams.detect import detect, last_states
-    from streams.errors import InputError
+    from streams.detect import last_states
     from streams.settings import load
-    from streams.sources import source_at
 
     # Polars, once imported, lets Ctrl-C wait for the end of a read, which on a pipe may never come.
     signal.siginterrupt(signal.SIGINT, True)
@@ -60,23 +63,46 @@ def command(
         _explain(explain, places, stages, settings, as_json=as_json)
         return
     pipeline = stages()
-    findings, kept_back = [], []
+    found = _found(places, settings, pipeline)
+    for finding in last_states([*(found.suppressed if suppressed else []), *found.findings]):
+        if observed or not finding.observed or finding.suppressed_by is not None:
+            click.echo(finding.model_dump_json())
+    if found.failure is not None:
+        raise found.failure
+    if export_baselines is not None:
+        baseline_files.write(export_baselines, pipeline.watch.baselines)
+
+
+class _Found(NamedTuple):
+    """Every state of the findings in files, of suppressed ones too, and why the files could not be read to their end."""
+
+    findings: "list[Finding]"
+    suppressed: "list[Finding]"
+    failure: "InputError | None"
+
+
+def _found(places: Sequence[str], settings: "Settings", pipeline: "Pipeline") -> _Found:
+    """Run files through the stages, and name on standard error what does not count."""
+    from streams.detect import detect
+    from streams.errors import InputError
+    from streams.sources import source_at
+
+    findings: list[Finding] = []
+    suppressed: list[Finding] = []
     failure: InputError | None = None
+    late = 0
     try:
         for outcome, blocks in detect([source_at(place) for place in places], settings, pipeline):
             findings += outcome.findings
-            kept_back += outcome.suppressed
+            suppressed += outcome.suppressed
+            late += len(outcome.late)
             for message, line, reason, _ in outcome.refused.rows():
                 click.echo(f"{blocks[message].origin}:{blocks[message].line + line - 1}: {reason}", err=True)
     except InputError as error:
         failure = error
-    for finding in last_states([*(kept_back if suppressed else []), *findings]):
-        if observed or not finding.observed or finding.suppressed_by is not None:
-            click.echo(finding.model_dump_json())
-    if failure is not None:
-        raise failure
-    if export_baselines is not None:
-        baseline_files.write(export_baselines, pipeline.watch.baselines)
+    if late:
+        click.echo(f"{late} records are late: {_LATE}", err=True)
+    return _Found(findings, suppressed, failure)
 
 
 def _stages(settings: "Settings", baselines: Path | None) -> "Pipeline":

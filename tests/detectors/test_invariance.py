@@ -1,5 +1,6 @@
 """Detections follow from the records alone: not from batches, order of arrival, sources, restarts or replays."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -25,6 +26,7 @@ from detectors.statistics.rollup import TIERS
 from detectors.statistics.window import TABLES
 from detectors.table import Table
 from detectors.watch import END_OF_TIME, Partial, Watch
+from detectors.watermark import Watermarks
 from tests.detectors import strategies
 from tests.detectors.records import Row, attempt, exchange
 
@@ -39,6 +41,9 @@ PARAMETERS: dict[str, dict[str, float]] = {
     "rejected_spike": {"floor_records": 2.0, "floor_source": 2, "floor_interface": 2, "floor_network": 3}
     | {"deviations": 0, "cold_factor": 1, "scan_ports": 3},
 }
+
+LATENESS = 120
+"""So little that records out of order are often late."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +216,38 @@ def test_what_is_found_follows_from_the_records_alone(drawn: tuple[list[Row], De
     rows, delivery = drawn
     table = records(rows)
     expected, found = at_once(table), delivered(table, delivery)
+    assert found.detections == expected.detections
+    assert found.partials == expected.partials
+    assert found.states == expected.states
+    assert found.tables == expected.tables
+
+
+def in_order(table: Table, cuts: list[int], restarts: list[bool]) -> tuple[Everything, list[tuple[Any, ...]]]:
+    """Apply records in batches, with little lateness allowed, and return the late ones too."""
+    everything, watermarks, late = Everything(), Watermarks(LATENESS), list[tuple[Any, ...]]()
+    for (begin, end), restart in zip(itertools.pairwise([0, *cuts, len(table)]), restarts, strict=True):
+        batch = table.rows(begin, end)
+        span = Span("a", Position(begin), Position(end), np.arange(begin, end), np.arange(end - begin))
+        reached = watermarks.seen("a", batch.frame["end"].to_numpy())
+        late += everything.watch.apply(batch, span, reached).frame.rows()
+        everything.advance(watermarks.current)
+        if restart:
+            everything.store()
+            everything.restart()
+            stored, watermarks = watermarks.changes(), Watermarks(LATENESS)
+            watermarks.restore(stored)
+    everything.advance(END_OF_TIME)
+    return everything, late
+
+
+@settings(max_examples=40, deadline=None)
+@given(deliveries())
+def test_which_records_are_late_follows_from_their_order_alone(drawn: tuple[list[Row], Delivery]) -> None:
+    rows, delivery = drawn
+    table = Table(records(rows).frame[delivery.order])
+    expected, late = in_order(table, [], [False])
+    found, found_late = in_order(table, delivery.cuts, delivery.restarts)
+    assert found_late == late
     assert found.detections == expected.detections
     assert found.partials == expected.partials
     assert found.states == expected.states

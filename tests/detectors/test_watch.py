@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -120,6 +121,26 @@ def test_records_of_an_open_pane_are_not_late_however_far_the_watermark_is_in_it
     watch.advance(at(1) - 1)
     assert len(watch.apply(records(scan(0)), span(0))) == 0
     assert panes(watch.advance(at(1 + OPEN_PANES)).detections) == [0]
+
+
+def test_a_record_is_late_by_what_came_before_it_in_the_same_table() -> None:
+    watch = scans()
+    rows = [attempt(OUTSIDE, INSIDE, port, end=end) for port, end in enumerate((at(0), at(5), at(0, 59), at(1)))]
+    reached = np.array([0, at(0), at(1, 59), at(1, 59)])
+    assert ends(watch.apply(records(rows), span(0), reached)) == [at(0, 59)]
+    again = [attempt(OUTSIDE, INSIDE, 90 + port, end=end) for port, end in enumerate((at(1), at(2), at(3)))]
+    assert ends(watch.apply(records(again), span(1), np.array([at(1), at(2), at(4, 30)]))) == [at(3)]
+    assert watch.contacts.between(at(0), at(9))["port"].sort().to_list() == [0, 1, 3, 90, 91]
+
+
+def test_what_was_applied_before_leaves_the_lateness_of_the_rest_alone() -> None:
+    watch = scans()
+    rows = [attempt(OUTSIDE, INSIDE, 22, end=at(5)), attempt(OUTSIDE, INSIDE, 23, end=at(0))]
+    first, second = records(rows[:1]), records(rows)
+    assert len(watch.apply(first, Span("test", Position(0), Position(1)), np.array([0]))) == 0
+    both = Span("test", Position(0), Position(2), np.arange(2), np.arange(2))
+    assert ends(watch.apply(second, both, np.array([at(4), at(4)]))) == [at(0)]
+    assert watch.contacts.panes == [at(5)]
 
 
 @strategies.quick

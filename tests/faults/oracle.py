@@ -14,6 +14,10 @@ DEFAULT_FIELDS: Final = (
     "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status"
 )
 
+_END: Final = FIELDS.split().index("end")
+
+ALLOWED_LATENESS_SECONDS: Final = 900
+
 INTERNAL: Final = tuple(map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
 SERVICES: Final = frozenset(range(1024)) | {
     1433, 1521, 2049, 2181, 3128, 3268, 3306, 3389, 4443, 5000, 5432, 5671, 5672, 5900, 5985, 5986, 6379, 6443, 8000,
@@ -50,6 +54,18 @@ LARGEST: Final = frozenset({"lasting", "last_seen"})
 SMALLEST: Final = frozenset({"first_seen"})
 
 
+def told_apart(lines: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Tell lines that count from late ones, in their order in the log, by the newest one before each alone."""
+    in_time: list[str] = []
+    late: list[str] = []
+    newest = 0
+    for line in lines:
+        end = int(line.split()[_END])
+        (late if end // 60 < (newest - ALLOWED_LATENESS_SECONDS) // 60 else in_time).append(line)
+        newest = max(newest, end)
+    return in_time, late
+
+
 def contacts(lines: Iterable[str]) -> dict[Key, Counts]:
     """Count the contacts of lines."""
     found: dict[Key, Counts] = {}
@@ -73,6 +89,12 @@ def of_default_format(line: str) -> str:
     """Write a line of AWS's default format with all fields."""
     row = dict(zip(DEFAULT_FIELDS.split(), line.split(), strict=True))
     return " ".join(row.get(name, "-") for name in FIELDS.split())
+
+
+def fields(line: str, names: str) -> str:
+    """Take some of the fields of a line."""
+    row = dict(zip(FIELDS.split(), line.split(), strict=True))
+    return " ".join(row[name] for name in names.split())
 
 
 def add(found: dict[Key, Counts], key: Key, counts: Counts) -> None:

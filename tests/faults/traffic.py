@@ -17,7 +17,12 @@ LARGE_BYTES: Final = 900_000
 """As large as a broker takes a message, nearly."""
 
 _DELAY_SECONDS: Final = 500
-"""How late a record comes at most; 15 minutes are allowed."""
+"""How late a record comes at most, as a rule; 15 minutes are allowed."""
+
+_LATE_SECONDS: Final = (600, 1500)
+"""How late the others come: too late or in time just so."""
+
+_LATE_SHARE: Final = 0.02
 
 _ANSWER_SECONDS: Final = 10
 
@@ -28,13 +33,13 @@ Value = bytes | None
 
 
 def good_lines(chance: random.Random, minutes: int) -> list[str]:
-    """Write traffic with scans in it, each record delivered late by as much as may be, so out of order."""
+    """Write traffic with scans in it, out of order: each record is delivered late, and some too late to count."""
     seed = str(chance.randrange(1_000_000))
     written = flowhawk("generate", "--seed", seed, "--minutes", str(minutes), "--rate", "1500", "--hosts", "40")
     lines = written.stdout.splitlines()[1:]
     for number in range(minutes):
         lines += _scan(f"203.0.113.{number + 1}", f"10.0.0.{chance.randrange(1, 200)}", _START + 60 * number, chance)
-    return sorted(lines, key=lambda line: int(line.split()[11]) + chance.uniform(0, _DELAY_SECONDS))
+    return sorted(lines, key=lambda line: int(line.split()[11]) + _delay(chance))
 
 
 def poison(chance: random.Random) -> list[Value]:
@@ -106,6 +111,10 @@ class Publishing(Beside):
                         each.get(timeout=_ANSWER_SECONDS)
                     at += size
                     self.over.wait(max(0.0, begun + self._seconds * at / len(self._values) - time.monotonic()))
+
+
+def _delay(chance: random.Random) -> float:
+    return chance.uniform(*_LATE_SECONDS) if chance.random() < _LATE_SHARE else chance.uniform(0, _DELAY_SECONDS)
 
 
 def _scan(source: str, target: str, begin: int, chance: random.Random) -> list[str]:

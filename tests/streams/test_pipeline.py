@@ -6,6 +6,8 @@ import pytest
 
 from detectors.episodes import QUIET_SECONDS
 from detectors.finding import Finding
+from detectors.route import SHARDS
+from detectors.statistics.baselines import Baselines
 from detectors.statistics.volumes import SPREAD_SECONDS
 from streams.pipeline import Batch, Outcome, Pipeline
 from streams.records import Message
@@ -72,6 +74,30 @@ def test_lateness_is_allowed_as_far_as_it_is_set() -> None:
         assert len(pipeline.process(batch([block([flow()])], begin=1)).late) == late
 
 
+@pytest.mark.parametrize("sizes", [[4], [1, 3], [2, 2], [1, 1, 1, 1]])
+def test_the_same_records_are_late_however_they_are_batched(sizes: list[int]) -> None:
+    pipeline, late, begin = Pipeline(Settings()), list[int](), 0
+    values = [block([flow(end=end)]) for end in (NINE, NINE + HOUR, NINE + 60, NINE + HOUR - LATENESS)]
+    for size in sizes:
+        outcome = pipeline.process(batch(values[begin : begin + size], begin=begin))
+        late += outcome.late.frame["end"].to_list()
+        begin += size
+    assert late == [NINE + 60]
+
+
+@pytest.mark.parametrize("sizes", [[3], [1, 2], [2, 1]])
+def test_what_comes_behind_the_mark_of_a_complete_input_is_late_however_it_is_batched(sizes: list[int]) -> None:
+    pipeline, late, begin = Pipeline(Settings()), list[int](), 0
+    mark = Message(b"", {WATERMARK_HEADER: b"end"})
+    messages = [Message(block(scan())), mark, Message(block([flow(end=NINE + 60), flow(end=NINE + 2 * HOUR)]))]
+    for size in sizes:
+        end = begin + size
+        outcome = pipeline.process(Batch("flows/0", messages[begin:end], np.arange(begin, end), begin, end))
+        late += outcome.late.frame["end"].to_list()
+        begin = end
+    assert late == [NINE + 60]
+
+
 def test_late_records_raise_nothing() -> None:
     pipeline = Pipeline(Settings())
     pipeline.process(batch([block([flow(end=NINE + HOUR)])]))
@@ -94,6 +120,16 @@ def test_the_mark_of_a_complete_input_closes_everything() -> None:
     pipeline.process(batch([block(scan())]))
     mark = Batch("flows/0", [Message(b"", {WATERMARK_HEADER: b"end"})], np.array([1]), 1, 2)
     assert [each.status for each in pipeline.process(mark).findings] == ["open", "closed"]
+
+
+def test_what_was_evicted_before_a_restart_is_not_counted_after_it() -> None:
+    first, second = Pipeline(Settings()), Pipeline(Settings())
+    first.watch.baselines = Baselines(hosts_per_shard=1)
+    hosts = [flow(f"10.0.{number // 250}.{number % 250 + 1}") for number in range(2 * SHARDS)]
+    outcome = first.process(batch([block(hosts), block([flow(end=NINE + HOUR)])]))
+    assert outcome.evicted["baselines"] >= SHARDS
+    second.restore(first.changes(whole=True))
+    assert second.process(batch([block([flow(end=NINE + HOUR)])], begin=2)).evicted["baselines"] == 0
 
 
 def test_event_time_waits_for_the_slowest_source() -> None:

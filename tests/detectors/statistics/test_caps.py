@@ -10,6 +10,7 @@ from detectors.examples import records
 from detectors.span import Position, Span
 from detectors.statistics import contacts
 from detectors.statistics.caps import DEFAULT_CAPS, TABLES, Bounded, Caps
+from detectors.statistics.panes import Panes
 from detectors.watch import END_OF_TIME, Watch
 from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt, exchange
 from tests.detectors.strategies import quick
@@ -80,6 +81,27 @@ def test_what_stays_follows_from_the_rows_and_not_from_their_order(
     random.shuffle(rows)
     assert kept(bound(hosts(*rows))) == expected
     assert bound.evicted == len(rows) - len(expected)
+
+
+def test_a_row_that_is_stored_before_it_is_evicted_is_counted_once() -> None:
+    bound = Bounded("contacts", lambda parts: contacts.merged(parts, by_pane=True), Caps(inside=5, outside=5))
+    panes = Panes(contacts.CONTACTS, bound)
+    panes.add(_ports(1))
+    stored = {change.name: change for change in panes.changes(whole=True)}
+    for port in range(2, 41):
+        panes.add(_ports(port))
+        if port % 13 == 0:
+            stored |= {change.name: change for change in panes.changes(whole=False)}
+    stored |= {change.name: change for change in panes.changes(whole=False)}
+    assert panes.summed(at(0))["port"].sort().to_list() == list(range(36, 41))
+    assert bound.evicted == 35
+    restored = Panes(contacts.CONTACTS, Bounded("contacts", bound.whole, Caps(inside=5, outside=5)))
+    restored.restore(stored.values())
+    assert restored.summed(at(0)).equals(panes.summed(at(0)))
+
+
+def _ports(port: int) -> pl.DataFrame:
+    return contacts.fold(records([attempt(OUTSIDE, INSIDE, port, end=at(0, port))]).flows)
 
 
 @pytest.mark.parametrize("table", TABLES)

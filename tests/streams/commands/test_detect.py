@@ -52,6 +52,17 @@ def test_refused_lines_are_named_on_standard_error_and_the_rest_counts(tmp_path:
     assert [line.split(": ", 1)[0] for line in done.stderr.splitlines()] == [f"{broken}:1", f"{broken}:43"]
 
 
+def test_how_many_records_came_too_late_is_said_on_standard_error(tmp_path: Path) -> None:
+    log = tmp_path / "flows.log"
+    log.write_text("\n".join([flow(end=NINE + 3600), *scan()]) + "\n")
+    done = flowhawk("detect", log)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        "20 records are late: they end longer before a record further up in their file than "
+        "time.allowed_lateness_seconds, and do not count\n"
+    )
+
+
 def test_own_networks_may_be_named_and_are_stronger_than_the_environment(tmp_path: Path) -> None:
     log = tmp_path / "flows.log"
     log.write_text("\n".join(scan("2001:db8::9", "2001:db8:1::5")))
