@@ -28,7 +28,6 @@ def command(
     """
     import signal
 
-    from streams import baseline_files
     from streams.detect import detect, last_states
     from streams.errors import InputError
     from streams.pipeline import Pipeline
@@ -40,6 +39,8 @@ def command(
     settings = load(config, {"networks": {"internal": list(internal)}} if internal else {})
     pipeline = Pipeline(settings)
     if baselines is not None:
+        from streams import baseline_files
+
         pipeline.watch.baselines = baseline_files.read(baselines)
     findings = []
     failure: InputError | None = None
@@ -55,4 +56,6 @@ def command(
     if failure is not None:
         raise failure
     if export_baselines is not None:
+        from streams import baseline_files
+
         baseline_files.write(export_baselines, pipeline.watch.baselines)
