@@ -59,4 +59,4 @@ def route(table: Table, partitions: int = SHARDS) -> Mapping[int, Table]:
         .agg("row")
         .sort("part")
     )
-    return {part: Table(table.frame[rows]) for part, rows in indices.rows()}
+    return {part: Table.sound(table.frame[rows]) for part, rows in indices.rows()}

@@ -115,7 +115,7 @@ class Buffer:
 
     def _viewed(self, texts: "Texts", kind: pa.DataType) -> pl.Series:
         views = pa.py_buffer(_views(texts))
-        return pl.Series(pa.Array.from_buffers(kind, len(texts), [None, views, *self._windows()]))
+        return pl.Series(_Exported(pa.Array.from_buffers(kind, len(texts), [None, views, *self._windows()])))
 
     def _windows(self) -> list[pa.Buffer]:
         """Return the memory as Arrow's buffers; each reaches into the next, so that every text lies in one."""
@@ -256,6 +256,17 @@ class Texts:
         """
         values, readable = written_numbers.read(self.buffer, self.begin, self.end)
         return values, np.ones(len(values), np.bool_) if readable is None else readable
+
+
+class _Exported:
+    """An array for Polars to take by the Arrow C data interface: given Arrow's own, it imports all of its functions."""
+
+    def __init__(self, array: pa.Array) -> None:
+        self._array = array
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        capsules: tuple[object, object] = self._array.__arrow_c_array__(requested_schema)
+        return capsules
 
 
 def _mask(count: int) -> np.uint64:

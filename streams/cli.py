@@ -4,7 +4,6 @@ import os
 import pkgutil
 import sys
 from importlib import import_module
-from importlib.metadata import version
 
 import click
 
@@ -30,7 +29,7 @@ class _Commands(click.Group):
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("flowhawk"), prog_name="flowhawk")
+@click.version_option(package_name="flowhawk", prog_name="flowhawk")
 def command() -> None:
     """Find scans, exfiltration and rejected-traffic spikes in VPC flow logs.
 

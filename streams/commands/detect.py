@@ -51,7 +51,6 @@ def command(
 
     if as_json and explain is None:
         raise click.UsageError("--json goes with --explain; findings are JSON lines anyway")
-    from streams import baseline_files
     from streams.detect import last_states
     from streams.settings import load
 
@@ -70,11 +69,13 @@ def command(
     if found.failure is not None:
         raise found.failure
     if export_baselines is not None:
+        from streams import baseline_files
+
         baseline_files.write(export_baselines, pipeline.watch.baselines)
 
 
 class _Found(NamedTuple):
-    """Every state of the findings in files, of suppressed ones too, and why the files could not be read to their end."""
+    """Every state of the findings in files, of suppressed ones too, and why a file could not be read to its end."""
 
     findings: "list[Finding]"
     suppressed: "list[Finding]"
@@ -106,11 +107,12 @@ def _found(places: Sequence[str], settings: "Settings", pipeline: "Pipeline") ->
 
 
 def _stages(settings: "Settings", baselines: Path | None) -> "Pipeline":
-    from streams import baseline_files
     from streams.pipeline import Pipeline
 
     pipeline = Pipeline(settings)
     if baselines is not None:
+        from streams import baseline_files
+
         pipeline.watch.baselines = baseline_files.read(baselines)
     return pipeline
 

@@ -67,8 +67,8 @@ def complete(parts: Sequence[Checked], networks: NetworkSettings) -> Table:
             nowhere = {f"{end}_{half}": np.zeros(rows, np.uint64) for half in ("high", "low")}
             numbers |= nowhere
             missing |= dict.fromkeys(nowhere, np.ones(rows, np.bool_))
-    columns = _strings(parts, rows)
-    keys, hosts = _hosts(numbers, columns, rows, networks)
+    columns, constants = _strings(parts, rows)
+    keys, hosts = _hosts(numbers, columns, constants, rows, networks)
     flows = _flows(parts)
     if flows is not None:
         missing |= dict.fromkeys(keys, ~flows)
@@ -76,7 +76,7 @@ def complete(parts: Sequence[Checked], networks: NetworkSettings) -> Table:
     columns |= _numbers(numbers | keys)
     for name, absent in missing.items():
         columns[name] = _without(columns[name], absent)
-    return Table(
+    return Table.sound(
         pl.DataFrame(
             [
                 columns[column.name]
@@ -145,9 +145,10 @@ def _without(series: pl.Series, missing: BoolArray) -> pl.Series:
     return series.to_frame().select(pl.when(present).then(pl.col(series.name))).to_series()
 
 
-def _strings(parts: Sequence[Checked], rows: int) -> dict[str, pl.Series]:
-    """Turn the columns of text into strings; those in one buffer at one go."""
+def _strings(parts: Sequence[Checked], rows: int) -> tuple[dict[str, pl.Series], dict[str, str]]:
+    """Turn the columns of text into strings; those in one buffer at one go. Say which are known to hold one text."""
     found: dict[str, pl.Series] = {}
+    constants: dict[str, str] = {}
     stretches: dict[str, Texts] = {}
     for name in parts[0].texts:
         columns = [part.texts[name] for part in parts]
@@ -158,7 +159,11 @@ def _strings(parts: Sequence[Checked], rows: int) -> dict[str, pl.Series]:
         joined = Texts(texts[0].buffer, _joined([each.begin for each in texts]), _joined([each.end for each in texts]))
         if joined.constant():
             value = joined[0].decode()
-            found[name] = _constant(name, None if value in {"", "-"} else value, rows)
+            if value in {"", "-"}:
+                found[name] = _constant(name, None, rows)
+            else:
+                found[name] = _constant(name, value, rows)
+                constants[name] = value
         else:
             stretches[name] = joined
     if stretches:
@@ -167,19 +172,20 @@ def _strings(parts: Sequence[Checked], rows: int) -> dict[str, pl.Series]:
         missing = stretch.missing()
         if missing is not None:
             found[name] = _without(found[name], missing)
-    return found
+    return found, constants
 
 
 def _hosts(
     numbers: Mapping[str, UInt64Array],
     columns: Mapping[str, pl.Series],
+    constants: Mapping[str, str],
     rows: int,
     networks: NetworkSettings,
 ) -> tuple[dict[str, UInt64Array], dict[str, pl.Series]]:
     """Say of both ends of each row their keys, which scope they are in, and whether they are one's own."""
     high = np.concatenate([numbers[f"{end}_high"] for end in _ENDS])
     low = np.concatenate([numbers[f"{end}_low"] for end in _ENDS])
-    names, codes = _scopes(high, low, columns, rows, networks)
+    names, codes = _scopes(high, low, columns, constants, networks)
     keys = host_keys(np.array([_salt(name) for name in names], np.uint64), codes, high, low)
     internal = pl.Series(_network_set(networks.internal).contains(high, low))
     scopes = pl.Series(names, dtype=pl.String)[pl.Series(codes.astype(np.uint32))]
@@ -191,11 +197,15 @@ def _hosts(
 
 
 def _scopes(
-    high: UInt64Array, low: UInt64Array, columns: Mapping[str, pl.Series], rows: int, networks: NetworkSettings
+    high: UInt64Array,
+    low: UInt64Array,
+    columns: Mapping[str, pl.Series],
+    constants: Mapping[str, str],
+    networks: NetworkSettings,
 ) -> tuple[list[str], Int64Array]:
     """Return the names of scopes, the public one first, and for each address, sources first, which is its."""
     private = _PRIVATE.contains(high, low)
-    names, reporters = _reporters(columns)
+    names, reporters = _reporters(columns, constants)
     codes = private.astype(np.int64)
     if reporters is not None:
         codes *= np.concatenate([reporters, reporters])
@@ -203,7 +213,7 @@ def _scopes(
         matches = private if each.cidr is None else private & _network_set((each.cidr,)).contains(high, low)
         for column, value in (("vpc_id", each.vpc_id), ("account_id", each.account_id)):
             if value is not None:
-                same = _equal(columns.get(column), value, rows)
+                same = _equal(columns.get(column), value, len(high) // 2)
                 matches = matches & np.concatenate([same, same])
         codes[matches] = len(names)
         names.append(each.name)
@@ -214,11 +224,14 @@ def _equal(column: pl.Series | None, value: str, rows: int) -> BoolArray:
     return np.zeros(rows, np.bool_) if column is None else column.eq_missing(value).to_numpy()
 
 
-def _reporters(columns: Mapping[str, pl.Series]) -> tuple[list[str], Int64Array | None]:
+def _reporters(columns: Mapping[str, pl.Series], constants: Mapping[str, str]) -> tuple[list[str], Int64Array | None]:
     """Return the reporters' own scopes behind the public one, and which each row has; None: all the only one."""
-    known = [columns[name] for name in ("vpc_id", "account_id") if name in columns]
-    if not known:
+    names = [name for name in ("vpc_id", "account_id") if name in columns]
+    if not names:
         return ["", ""], None
+    if names[0] in constants:
+        return ["", constants[names[0]]], None
+    known = [columns[name] for name in names]
     scope = known[0]
     if scope.null_count() and len(known) > 1:
         scope = scope.zip_with(scope.is_not_null(), known[1])

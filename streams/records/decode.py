@@ -210,7 +210,7 @@ def _table(parts: Sequence[Checked], networks: NetworkSettings) -> tuple[Table, 
     if _ascend(messages, positions):
         return table, messages
     order = np.lexsort((positions, messages))
-    return Table(table.frame[order]), messages[order]
+    return Table.sound(table.frame[order]), messages[order]
 
 
 def _batches(parts: Sequence[Checked]) -> Iterator[list[Checked]]:

@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from polars.exceptions import PolarsError
-from pyarrow.parquet import ParquetFile
 
 from detectors.repeated_texts import DistinctTexts, RepeatedTexts
 from streams.records.aws_text import from_transit_gateway
 from streams.records.contract import Dialect, Int64Array, Message, Place, Read, Refusal
 from streams.records.fields import NUMBERS, READABLE, written
 from streams.records.settings import RecordSettings
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 UNREADABLE: Final = (pa.ArrowException, PolarsError, OSError, ValueError, TypeError)
 """What reading raises where a file is no Parquet file, is damaged, or has no column of flow logs."""
@@ -98,6 +100,9 @@ class _Rows:
 
 
 def _pieces(source: pa.NativeFile, limit: int | None = None) -> Iterator[_Piece]:
+    # Every dialect is imported before the first line is read, and most inputs have no Parquet.
+    from pyarrow.parquet import ParquetFile  # noqa: PLC0415 - slow to import, and seldom needed
+
     # Polars' own reader aborts the process on some damaged files; Arrow's says that they are damaged.
     file = ParquetFile(source)
     fields = _fields(file)
@@ -114,7 +119,7 @@ def _pieces(source: pa.NativeFile, limit: int | None = None) -> Iterator[_Piece]
             repeating = [name for name in repeating if _repeats(columns[fields[name]])]
 
 
-def _fields(file: ParquetFile) -> dict[str, str]:
+def _fields(file: "ParquetFile") -> dict[str, str]:
     """Return the fields of flow logs by the names of their columns."""
     fields = {name: name.replace("-", "_") for name in file.schema_arrow.names if written(name) in READABLE}
     if not fields:
@@ -125,14 +130,14 @@ def _fields(file: ParquetFile) -> dict[str, str]:
     return fields
 
 
-def _refuse_above(limit: int, file: ParquetFile, columns: int) -> None:
+def _refuse_above(limit: int, file: "ParquetFile", columns: int) -> None:
     groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     size = max(sum(group.total_byte_size for group in groups), file.metadata.num_rows * columns * _BYTES_PER_VALUE)
     if size > limit:
         raise ValueError(f"{size} bytes of columns are more than records.decompressed_limit_bytes ({limit})")
 
 
-def _texts(file: ParquetFile, fields: Mapping[str, str]) -> list[str]:
+def _texts(file: "ParquetFile", fields: Mapping[str, str]) -> list[str]:
     """Return the columns whose texts may repeat; what a chunk says of itself would tell, but aborts if damaged."""
     texts = {pa.string(), pa.large_string()}
     return [

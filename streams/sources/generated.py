@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from streams.errors import InputError
-from streams.generate import Traffic
-from streams.generate.chosen import chosen
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.contract import Block, Source
+
+if TYPE_CHECKING:
+    from streams.generate import Traffic
 
 _SCHEME: Final = "generate"
 _NUMBERS: Final = ("seed", "start", "minutes", "hosts", "records_per_minute", "version", "attacks", "aggregation")
@@ -23,7 +24,7 @@ class GeneratedSource(Source):
 
     name = "generated"
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: "Traffic") -> None:
         self.traffic = traffic
         self.acknowledged = 0
         self._consumed = 0
@@ -52,6 +53,10 @@ class GeneratedSource(Source):
         >>> GeneratedSource.at("generate://?seed=7&minutes=5").traffic.minutes
         5
         """
+        # Every command looks through the sources, and few want generated traffic.
+        from streams.generate import Traffic  # noqa: PLC0415 - slow to import, and seldom needed
+        from streams.generate.chosen import chosen  # noqa: PLC0415 - likewise
+
         given: dict[str, float] = {}
         asked: dict[str, list[str]] = {"attack": [], "lookalike": []}
         for name, value in parse_qsl(urlsplit(place).query, keep_blank_values=True):

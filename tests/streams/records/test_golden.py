@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from detectors.table import Table
 from streams.records import Message, NetworkSettings, RecordSettings, decode
 from tests.streams.records.golden import GOLDEN, READERS
 
@@ -19,7 +20,8 @@ def expected_of(name: str) -> dict[str, list[object]]:
 def found_in(name: str) -> dict[str, object]:
     found = decode(Message((GOLDEN / name).read_bytes()), RecordSettings(), NetworkSettings())
     rows = [
-        {column: value for column, value in row.items() if value is not None} for row in found.table.frame.to_dicts()
+        {column: value for column, value in row.items() if value is not None}
+        for row in Table(found.table.frame).frame.to_dicts()
     ]
     return {"rows": rows, "refused": [list(row) for row in found.refused.select("line", "reason").rows()]}
 

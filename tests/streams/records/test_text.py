@@ -73,6 +73,15 @@ def as_oracle(row: dict[str, object], name: str) -> object:
 
 @given(raws=st.lists(lines(), max_size=12))
 @settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("others", [0, 1, 5_000, 20_000])
+def test_the_first_wrong_field_is_the_reason_however_many_rows_are_read_together(others: int) -> None:
+    # Short and long numbers are read apart where rows are few: here a port, a count of bytes and a time are wrong.
+    spoilt = LINE.replace(b" 22 ", b" 70000 ").replace(b"4249", b"-1").replace(b"1418530070", b"99999999999")
+    found = decoded(b"\n".join([LINE] * others + [spoilt]))
+    assert found.rows.tolist() == [others]
+    assert found.refused["reason"].to_list() == ["dstport 70000 is not a number from 0 to 65535"]
+
+
 def test_lines_in_the_default_format_are_read_as_a_plain_reader_reads_them(raws: list[bytes]) -> None:
     value = b"\n".join([LINE, *raws])
     assert_agrees(decoded(value), [LINE, *raws], oracle.DEFAULT)
