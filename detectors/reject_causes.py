@@ -22,7 +22,7 @@ OVER: Final = pl.Schema(
 _EXPLAINS: Final = 0.4
 """Part of what is unusual in the whole network that an entity holds which explains it: two alike are told apart."""
 
-_BROADER: Final = {TARGET: 1.0, SOURCE: 1.25, INTERFACE: 2.0}
+_BROADER: Final = {TARGET: 1.0, SOURCE: 1.25, INTERFACE: 1.75}
 """So many times what a host explains must a source or an interface explain to be told in its place.
 
 What one source is refused is one story, even where most of it is refused at one host.

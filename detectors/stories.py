@@ -16,6 +16,7 @@ _DAY: Final = 86_400
 
 _FAST: Final = ("horizontal_scan", "vertical_scan")
 _SLOW: Final = "slow_scan"
+_SPIKE: Final = "rejected_spike"
 
 
 class Told(NamedTuple):
@@ -45,6 +46,8 @@ def rank(detection: Detection) -> int:
     """Order the detections of a pane so that a bigger story comes before what is part of it."""
     if detection.kind == _SLOW:
         return 2
+    if detection.kind == _SPIKE:
+        return int(detection.entity != NETWORK)
     return int(detection.source is not None and detection.target is not None)
 
 
@@ -61,7 +64,7 @@ def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterab
         return big[3] is None and _actor(big) == _actor(small) and 2 * len(shared) >= len(ports) > 0
     if big[0] in _FAST and small[0] == _SLOW:
         return _actor(big) == _actor(small) and _victim(big) == _victim(small)
-    if of_kinds == ("rejected_spike", "rejected_spike"):
+    if of_kinds == (_SPIKE, _SPIKE):
         return _everywhere(big) and not _everywhere(small) and 2 * len(shared) >= len(ports)
     if of_kinds == ("brute_force", "brute_force") and None not in (small[2], small[3]):
         whole = big[3] is None and _actor(big) == _actor(small)

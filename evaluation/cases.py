@@ -98,6 +98,13 @@ _OTHERS: Final = (
     Case("exfiltration_burst", "medium", "400 MB in 50 min", "exfiltration_burst:seconds=3000"),
     Case("rejected_spike", "fast", "4,000 sources in 3 min", "rejected_spike"),
     Case("rejected_spike", "fast", "500 sources in 3 min", "rejected_spike:sources=500"),
+    Case("rejected_spike", "fast", "ten times the noise for 10 min", "rejected_spike:sources=570,seconds=600"),
+    Case("rejected_spike", "fast", "one misconfigured client", "misconfigured_client"),
+    Case("rejected_spike", "fast", "one client at 3 hosts", "misconfigured_client:targets=3,per_minute=120"),
+    Case("rejected_spike", "fast", "a stranger at 9 hosts", "misconfigured_client:targets=9,place=inward"),
+    Case("rejected_spike", "fast", "30 clients of a closed port", "closed_port"),
+    Case("rejected_spike", "fast", "3,000 sources at 100 hosts", "network_burst"),
+    Case("rejected_spike", "fast", "two addresses of an interface", "interface_under_fire"),
     Case("slow_scan", "slow", "60 ports in an hour", "slow_scan"),
     Case("slow_scan", "slow", "60 hosts in an hour", "slow_scan:targets=60,ports=1,place=inside"),
 )

@@ -3,7 +3,7 @@
 import re
 from abc import ABC, abstractmethod
 from dataclasses import Field, asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import polars as pl
@@ -34,6 +34,9 @@ def parameter(
         The texts that make sense; all do where there are none.
     """
     return field(default=default, metadata={"meaning": meaning, "least": least, "most": most, "choices": choices})
+
+
+_ENDS: Final = ("client", "server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +131,14 @@ class Played:
         return (self, *self.also)
 
     def over_ipv6(self, network: Network) -> "Played":
-        """Let the same happen between the IPv6 addresses of the same hosts, with no NAT gateway on the way."""
+        """Let the same happen between the IPv6 addresses of the same hosts, with no NAT gateway on the way.
+
+        Addresses that are IPv6 ones already stay.
+        """
         return replace(
             self,
             conversations=self.conversations.with_columns(
-                network.twin.gather(self.conversations["client"]).alias("client"),
-                network.twin.gather(self.conversations["server"]).alias("server"),
+                *(pl.coalesce(network.twin.gather(self.conversations[end]), end).alias(end) for end in _ENDS),
                 pl.lit(None, pl.UInt32).alias("translator"),
             ),
             source=None if self.source is None else int(network.twin[self.source]),

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from detectors.finding import Detection, Finding
+from detectors.finding import NETWORK, Detection, Finding
 from detectors.incidents import Incidents
 from detectors.stories import LINK_SECONDS
 from detectors.watch import END_OF_TIME
@@ -43,12 +43,25 @@ def standing(findings: list[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.status != "superseded"]
 
 
+def everywhere(pane: int, **more: Any) -> Detection:
+    ends = {"source": None, "target": None, "entity": NETWORK, "scope": ""}
+    return detection(pane, kind="rejected_spike", **{"ports": (8443,), **ends, **more})
+
+
+def spike(**more: Any) -> Detection:
+    ends = {"source": None, "entity": TARGET, "scope": "vpc-1"}
+    return detection(kind="rejected_spike", **{"ports": (8443,), **ends, **more})
+
+
 BIGGER = [
     (said("horizontal_scan", 2, ports=(22, 80, 443)), said("vertical_scan")),
     (guessing(2, target=None), guessing()),
     (guessing(2, source=None), guessing()),
     (said("vertical_scan", 2), said("slow_scan")),
     (said("horizontal_scan", 2), said("slow_scan", target=None)),
+    (everywhere(2), spike()),
+    (everywhere(2), spike(target=None, entity="eni-7")),
+    (everywhere(2), spike(source=SOURCE, target=None, entity=SOURCE)),
 ]
 
 
@@ -84,10 +97,17 @@ def test_in_one_pane_the_bigger_story_comes_first_in_any_order(big: Detection, s
         (guessing(2, source=None, ports=(3389,)), guessing()),
         (said("vertical_scan", 2, target=OTHER), said("slow_scan")),
         (guessing(2, source=None, scope="vpc-2"), guessing()),
+        (everywhere(2, ports=(22,)), spike()),
+        (spike(pane=at(2), window_end=at(3), target=None, entity="eni-7"), spike()),
     ],
 )
 def test_what_others_do_or_elsewhere_is_no_part(big: Detection, small: Detection) -> None:
     assert len(standing(story(small, big))) == 2
+
+
+def test_what_is_no_host_is_told_apart_by_its_name() -> None:
+    one, other = (spike(target=None, entity=name) for name in ("eni-7", "eni-8"))
+    assert [finding.entity for finding in story(one, other, one)] == ["eni-7", "eni-8"]
 
 
 def test_what_was_over_before_is_no_part_but_is_named() -> None:

@@ -1,0 +1,113 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from detectors.examples import records
+from detectors.statistics import refusals
+from detectors.statistics.refusals import INTERFACE, NETWORK, NETWORK_KEY, SOURCE, TARGET, Refusals, text_keys
+from detectors.table import Table
+from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt
+
+
+def refused(**said: object) -> Row:
+    return {**attempt(OUTSIDE, INSIDE, 8080, action="REJECT", end=at(0)), **said}
+
+
+def kept(*tables: Table) -> Refusals:
+    store = Refusals()
+    for table in tables:
+        store.add(table.flows)
+    return store
+
+
+def sums(store: Refusals, level: int, panes: int = 1, pane: int = 0) -> list[int]:
+    table = store.table("refused", at(pane), panes)
+    return sorted(table.filter(pl.col("level") == level)["rejected"])
+
+
+def test_records_that_passed_leave_nothing() -> None:
+    assert refusals.fold(records([refused(action="ACCEPT")]).flows).is_empty()
+
+
+def test_answers_and_resets_that_were_refused_leave_nothing() -> None:
+    rows = [refused(tcp_flags=18), refused(tcp_flags=4)]
+    assert refusals.fold(records(rows).flows).is_empty()
+
+
+def test_rows_of_the_same_contact_interface_and_reason_are_summed() -> None:
+    rows = [refused(end=at(0, 5)), refused(end=at(0, 50), weight=3), refused(interface_id="eni-2"), refused(end=at(1))]
+    folded = refusals.fold(records(rows).flows).sort("pane", "interface_id")
+    assert folded.schema == refusals.REFUSALS
+    assert folded["rejected"].to_list() == [4, 1, 1]
+    assert folded.select("first_seen", "last_seen").row(0) == (at(0, 5), at(0, 50))
+
+
+def test_batches_and_their_order_do_not_matter() -> None:
+    rows = [refused(end=at(0, n), interface_id=f"eni-{n % 3}", destination_port=n % 4) for n in range(40)]
+    together, apart = kept(records(rows)), kept(*(records([row]) for row in reversed(rows)))
+    for name in refusals.TABLES:
+        expected, found = (store.table(name, at(0), 1) for store in (together, apart))
+        assert found.sort(found.columns).equals(expected.sort(expected.columns))
+
+
+def test_sums_of_every_level() -> None:
+    rows = [refused(), refused(destination="10.0.0.8"), refused(source="198.51.100.8", interface_id="eni-2")]
+    store = kept(records(rows))
+    assert [sums(store, level) for level in (TARGET, SOURCE, INTERFACE, NETWORK)] == [[1, 2], [1, 2], [1, 2], [3]]
+    table = store.table("refused", at(0), 1)
+    assert table.filter(pl.col("level") == NETWORK)["key"].to_list() == [NETWORK_KEY]
+    assert table.filter(pl.col("level") == SOURCE)["internal"].to_list() == [False, False]
+    assert table.filter(pl.col("level") == TARGET)["internal"].all()
+
+
+def test_windows_are_summed_over_their_panes() -> None:
+    store = kept(records([refused(), refused(end=at(2)), refused(end=at(4))]))
+    assert (sums(store, NETWORK, 5, 4), sums(store, NETWORK, 3, 4), sums(store, NETWORK, 1, 3)) == ([3], [2], [])
+
+
+def test_where_no_interface_is_logged_there_is_none() -> None:
+    assert sums(kept(records([refused(interface_id=None)])), INTERFACE) == []
+
+
+def test_what_both_interfaces_tell_counts_by_that_of_the_target() -> None:
+    both = [
+        refused(source="10.0.0.7", direction=direction, interface_id=name, weight=weight)
+        for direction, name, weight in (("egress", "eni-7", 5), ("ingress", "eni-9", 3))
+    ]
+    assert sums(kept(records(both)), NETWORK) == [3]
+    assert sums(kept(records(both[:1])), NETWORK) == [5]
+
+
+def test_each_row_says_how_much_its_largest_entity_was_refused() -> None:
+    rows = [*[refused()] * 4, refused(source="198.51.100.8", destination="10.0.0.8", interface_id="eni-2")]
+    store = kept(records(rows))
+    assert sorted(store.table("refusal", at(0), 1)["most"]) == [1, 4]
+    assert store.table("refusal", at(0), 1, "most", 2)["most"].to_list() == [4]
+
+
+def test_reasons_are_kept_where_they_are_logged() -> None:
+    table = records([refused(), refused()])
+    reasons = pl.Series("reject_reason", ["BPA", None], pl.String)
+    rows = kept(Table(table.frame.with_columns(reasons))).table("refusal", at(0), 1)
+    assert sorted(rows.select("reason", "rejected").rows()) == [("", 1), ("BPA", 1)]
+
+
+def test_what_is_stored_is_taken_up_again() -> None:
+    store = kept(records([refused(), refused(interface_id="eni-2")]))
+    again = Refusals()
+    again.restore(store.changes(whole=True))
+    assert sums(again, INTERFACE) == sums(store, INTERFACE) == [1, 1]
+    again.drop_before(at(1))
+    assert sums(again, NETWORK) == []
+
+
+@pytest.mark.parametrize("longest", ["", "x" * 7, "x" * 8, "x" * 50])
+def test_the_hash_of_a_name_does_not_depend_on_the_others(longest: str) -> None:
+    names = ["eni-0123456789abcdef0", "eni-1", "", "\u00e9ni"]
+    hashed = text_keys(pl.Series([*names, longest]))[: len(names)]
+    assert hashed.tolist() == [int(text_keys(pl.Series([name]))[0]) for name in names]
+    assert len(np.unique(hashed)) == len(names)
+
+
+def test_hashes_of_names_are_the_same_for_ever() -> None:
+    assert text_keys(pl.Series(["eni-0123456789abcdef0"])).tolist() == [12919397044338018774]
