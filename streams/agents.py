@@ -23,6 +23,7 @@ from streams.records import Decoded, Message, decode_all
 from streams.settings import Settings
 from streams.sinks import Delivery, Sink
 from streams.transport import Fetched
+from streams.tuning import matched_kinds
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +67,7 @@ class WatchAgent:
         # Decoding needs no state, so the next event is decoded while the stages are at this one.
         self._decoders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoding")
         self.partitions = Partitions(settings, metrics, self._executor, durable=durable, failed=failed)
+        metrics.suppressions(matched_kinds(settings))
 
     async def run(self, stream: faust.StreamT[Any]) -> None:
         """Take event after event: each is acknowledged only once its outcome is safe in Kafka."""
@@ -98,6 +100,7 @@ class WatchAgent:
         """Take other parameters, modes and suppressions, between two batches."""
         async with self.partitions.lock:
             self.partitions.settings = settings
+            self._metrics.suppressions(matched_kinds(settings))
             for owned in self.partitions:
                 outcome = await owned.pipeline.retune(settings, partial(self._write_findings, owned))
                 self._metrics.told(outcome.findings)
@@ -198,9 +201,8 @@ class NotifyAgent:
         async for event in stream.events():
             fetched: Fetched = event.value
             findings = list(_findings(fetched.records))
-            alerting = [finding for finding in findings if not finding.observed]
             for sink in self._sinks:
-                await self._deliver(sink, findings if sink.hears_observed else alerting)
+                await self._deliver(sink, heard(sink, findings))
             self.notified += len(findings)
 
     async def _deliver(self, sink: Sink, findings: Sequence[Finding]) -> None:
@@ -209,6 +211,11 @@ class NotifyAgent:
             await asyncio.sleep(_RETRY_SECONDS)
         if delivery is Delivery.HOPELESS:
             log.error("a sink refused findings for good", sink=sink.name, findings=len(findings))
+
+
+def heard(sink: Sink, findings: Sequence[Finding]) -> Sequence[Finding]:
+    """Leave out what a sink is not told: findings of detectors that only observe."""
+    return findings if sink.hears_observed else [finding for finding in findings if not finding.observed]
 
 
 def _findings(records: Iterable["ConsumerRecord[bytes, bytes]"]) -> Iterator[Finding]:

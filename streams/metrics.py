@@ -125,6 +125,12 @@ class Metrics:
             if finding.provisional and (finding.updates == 0 or finding.status != "open"):
                 self._counter("flowhawk_early_findings_total").labels(finding.status).inc()
 
+    def suppressions(self, several: Mapping[str, Iterable[str]]) -> None:
+        """Name the suppressions there are, and the kinds that each may match: their counters begin at zero."""
+        for name, kinds in several.items():
+            for kind in kinds:
+                self._counter("flowhawk_suppressed_total").labels(name, kind)
+
     def suppressed(self, findings: Iterable[Finding]) -> None:
         """Add findings as they begin to be suppressed."""
         for finding in findings:

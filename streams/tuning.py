@@ -41,6 +41,11 @@ def expired(settings: Settings, now: datetime) -> list[SuppressionSettings]:
     return [each for each in settings.suppressions if each.expires is not None and each.expires <= now]
 
 
+def matched_kinds(settings: Settings) -> Mapping[str, Sequence[str]]:
+    """Say which kinds of findings each suppression may match, by its name."""
+    return {each.name: each.kinds or tuple(cards()) for each in settings.suppressions}
+
+
 def _suppression(given: SuppressionSettings, settings: Settings) -> Suppression:
     return Suppression(
         name=given.name,

@@ -11,11 +11,12 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.catalogue import FixedParameters, catalogue
+from detectors.catalogue import catalogue
 from detectors.contract import NO_SCORES, Description, Detector, Need, Parameters, View
 from detectors.examples import START, records
 from detectors.finding import Finding
 from detectors.incidents import Incidents
+from detectors.parameters import HostAddresses, Override, parameters_of
 from detectors.scans import VerticalScan
 from detectors.span import Position, Span
 from detectors.state import Change, below, merged, prefixed
@@ -135,10 +136,12 @@ class Tells(Detector):
 
 
 def watched(tables: dict[tuple[int, Need], list[tuple[Any, ...]]]) -> Watch:
-    """A watch with every detector, and one that takes down the statistics."""
+    """A watch with every detector, whose parameters are set for hosts, and one that takes down the statistics."""
     detectors = {**catalogue(), "tells": Tells(tables)}
-    parameters = {kind: FixedParameters.of(each.card, PARAMETERS.get(kind, {})) for kind, each in detectors.items()}
-    return Watch(detectors, parameters)
+    watch = Watch(detectors, {})
+    addresses, overrides = HostAddresses(watch.known), [Override(("0.0.0.0/0", "::/0"), PARAMETERS)]
+    watch.set({kind: parameters_of(each.card, {}, overrides, addresses) for kind, each in detectors.items()})
+    return watch
 
 
 class Everything:

@@ -7,8 +7,9 @@ from aiokafka import ConsumerRecord
 
 import streams.agents
 from detectors.finding import Finding
-from streams.agents import NotifyAgent, _findings, batch_of
+from streams.agents import NotifyAgent, _findings, batch_of, heard
 from streams.sinks import Delivery, Sink
+from streams.sinks.json_lines import JsonLines
 from streams.transport import Fetched
 from tests.streams.found import findings
 
@@ -48,6 +49,20 @@ def test_a_sink_that_refuses_for_good_is_let_go_on_with_a_word_in_the_log(monkey
     sink = Slow(Delivery.HOPELESS)
     assert log_of(sink, monkeypatch) == ["a sink refused findings for good"]
     assert len(sink.offered) == 1
+
+
+class Recording(Slow):
+    """Hears of everything."""
+
+    hears_observed = True
+
+
+def test_only_sinks_that_ask_for_it_hear_of_what_is_only_observed() -> None:
+    observed = [finding.model_copy(update={"observed": True}) for finding in findings()]
+    everything = [*observed, *findings(2)]
+    assert heard(Slow(), everything) == findings(2)
+    assert heard(Recording(), everything) == everything
+    assert JsonLines.hears_observed
 
 
 def test_messages_that_are_no_findings_are_named_and_passed_over() -> None:

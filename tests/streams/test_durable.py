@@ -14,7 +14,7 @@ from streams.checkpoint_settings import CheckpointSettings
 from streams.durable import DurablePipeline
 from streams.metrics import Metrics
 from streams.pipeline import Batch, Outcome, Pipeline
-from streams.settings import Settings
+from streams.settings import Settings, load
 from tests.streams.flow_lines import NINE, block, flow, scan
 from tests.streams.found import batch
 from tests.streams.memory import Memory
@@ -186,6 +186,27 @@ async def test_a_checkpoint_that_breaks_off_while_it_is_taken_is_the_last_one(ma
     await durable.checkpoint()
     assert durable.committable == 1
     assert (await restored(make, memory)).expected == 1
+
+
+async def test_what_other_settings_lead_to_comes_into_no_checkpoint_until_it_is_written(make: Make) -> None:
+    async def fail(_: Sequence[Finding]) -> None:
+        raise OSError("no room")
+
+    memory, told = Memory(), list[Finding]()
+    durable = await restored(make, memory)
+    await process(durable, batch([block([*scan(), flow(end=NINE + HOUR // 2)])]))
+    rule = {"name": "ours", "owner": "me", "reason": "it scans", "sources": ["203.0.113.9"]}
+    suppressing = load(overrides={"suppressions": [rule]})
+
+    async def write(findings: Sequence[Finding]) -> None:
+        told.extend(findings)
+
+    await durable.retune(suppressing, write)
+    assert [(each.status, each.suppressed_by) for each in told] == [("closed", "ours")]
+    with pytest.raises(OSError, match="no room"):
+        await durable.retune(Settings(), fail)
+    await durable.checkpoint()
+    assert durable.committable == 0
 
 
 async def test_what_is_abandoned_counts_for_nothing(make: Make) -> None:

@@ -7,6 +7,7 @@ from detectors.catalogue import catalogue
 from detectors.finding import SEVERITIES
 from streams.metrics import DECLARED, Metrics, names
 from streams.pipeline import Outcome
+from streams.settings import load
 from tests.streams.flow_lines import NINE, flow, scan
 from tests.streams.found import process
 from tests.streams.programs import check_metrics, samples
@@ -16,6 +17,13 @@ LIBRARY = ("process_", "python_")
 
 def page(metrics: Metrics) -> str:
     return generate_latest(metrics.registry).decode()
+
+
+def named() -> Metrics:
+    """Make metrics that know of a suppression: the names of all others are known beforehand."""
+    metrics = Metrics()
+    metrics.suppressions({"ours": ["vertical_scan"]})
+    return metrics
 
 
 def own_samples(metrics: Metrics) -> dict[str, float]:
@@ -42,7 +50,7 @@ def test_prometheus_own_tool_has_nothing_to_say() -> None:
 
 
 def test_every_known_series_is_there_from_the_beginning_at_zero() -> None:
-    found = own_samples(Metrics())
+    found = own_samples(named())
     for name in DECLARED:
         assert [each for each in found if re.match(rf"{name}(_count|_sum|_bucket)?({{|$)", each)], name
     labels = [f'kind="{kind}",severity="{severity}"' for kind in catalogue() for severity in SEVERITIES]
@@ -53,7 +61,7 @@ def test_every_known_series_is_there_from_the_beginning_at_zero() -> None:
 
 
 def test_the_names_for_queries_are_those_of_the_exposition() -> None:
-    assert {name.split("{")[0] for name in own_samples(Metrics())} == names()
+    assert {name.split("{")[0] for name in own_samples(named())} == names()
 
 
 def test_a_batch_is_added_to_the_counters() -> None:
@@ -83,6 +91,38 @@ def test_a_finding_counts_when_it_is_raised_not_when_it_changes() -> None:
     severity = outcome.findings[0].severity
     assert metrics.value("flowhawk_findings_total", {"kind": "vertical_scan", "severity": severity}) == 1
     assert sum(value for name, value in own_samples(metrics).items() if name.startswith("flowhawk_findings")) == 1
+
+
+def test_a_finding_of_a_detector_that_only_observes_counts_apart() -> None:
+    metrics = Metrics()
+    metrics.observe(
+        process(scan(), load(overrides={"modes": {"vertical_scan": "observe"}})),
+        messages=1,
+        size=1,
+        seconds=0,
+        now=NINE,
+    )
+    labels = {"kind": "vertical_scan", "severity": "medium"}
+    assert metrics.value("flowhawk_observed_findings_total", labels) == 1
+    assert metrics.value("flowhawk_findings_total", labels) == 0
+
+
+def test_a_finding_that_is_suppressed_counts_once_by_what_suppresses_it() -> None:
+    metrics = named()
+    labels = {"kind": "vertical_scan", "suppression": "ours"}
+    assert metrics.registry.get_sample_value("flowhawk_suppressed_total", labels) == 0
+    finding = process(scan()).findings[0].model_copy(update={"suppressed_by": "ours"})
+    outcome = Outcome(suppressed=[finding, finding.model_copy(update={"status": "closed"})])
+    metrics.observe(outcome, messages=1, size=1, seconds=0, now=NINE)
+    assert metrics.value("flowhawk_suppressed_total", labels) == 1
+
+
+def test_a_reload_that_failed_shows_when_the_last_good_one_was() -> None:
+    metrics = Metrics()
+    metrics.reloaded(successful=True, now=NINE)
+    metrics.reloaded(successful=False, now=NINE + 60)
+    assert metrics.value("flowhawk_config_last_reload_successful") == 0
+    assert metrics.value("flowhawk_config_last_reload_success_timestamp_seconds") == NINE
 
 
 def test_a_watermark_that_has_not_begun_is_zero() -> None:
