@@ -40,6 +40,8 @@ def verdicts(
         Ordered by source and target, so that the order does not depend on how the statistics are kept.
     """
     scores = detector.score(view, parameters)
+    if scores.is_empty():
+        return []
     hits = scores.filter(pl.col("value") >= pl.col("threshold"))
     if hits.is_empty():
         return []
