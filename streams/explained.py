@@ -80,7 +80,7 @@ def _sections(explanation: Explanation) -> Iterator[tuple[str, RenderableType]]:
     if explanation.others:
         yield "Other findings", _others(explanation.others)
     yield "What this detector sees", Text(explanation.sees)
-    yield "What may be mistaken for it", Group(*(Text(f"- {each}") for each in explanation.false_positives))
+    yield "What may be mistaken for it", _list(explanation.false_positives)
     yield "What to do", Text(explanation.response)
 
 
@@ -191,6 +191,13 @@ def _others(others: Sequence[Other]) -> RenderableType:
     table = _table("", "", header=False)
     for other in others:
         table.add_row(other.why, f"{other.id}  {other.kind}: {other.summary}")
+    return table
+
+
+def _list(sentences: Sequence[str]) -> RenderableType:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
+    for sentence in sentences:
+        table.add_row("-", sentence)
     return table
 
 

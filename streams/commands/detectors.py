@@ -21,7 +21,8 @@ def command(kind: str | None) -> None:
     click.echo(f"About: the {card.entity}. ATT&CK: {', '.join(card.mitre)}.")
     click.echo(f"Severity at the threshold: {card.severity}; {card.severity_inside} when one's own host acts.\n")
     for parameter in card.parameters:
-        click.echo(f"detectors.{card.kind}.{parameter.name}: {parameter.default:g} {parameter.unit}")
+        mark = " (threshold)" if parameter.threshold else ""
+        click.echo(f"detectors.{card.kind}.{parameter.name}: {parameter.default:g} {parameter.unit}{mark}")
         click.echo(f"    {parameter.meaning} {parameter.reason}")
     click.echo("\nMay be mistaken for it:")
     for each in card.false_positives:

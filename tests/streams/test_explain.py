@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from detectors.finding import Finding
+from detectors.finding import Finding, finding_id
 from streams.detect import detect, last_states
 from streams.errors import InputError
 from streams.explain import Explanation, explain
@@ -12,6 +12,7 @@ from streams.pipeline import Pipeline
 from streams.settings import load
 from streams.sources import Source, source_at
 from tests.streams.flow_lines import NINE, flow, scan
+from tests.streams.test_early_findings import FORMAT, ITS_ANSWERS, SCAN, SLOW_CLIENT
 
 SCANNER, TARGET = "203.0.113.9", "10.0.0.5"
 
@@ -141,3 +142,32 @@ def test_a_superseded_finding_and_what_superseded_it_name_each_other(tmp_path: P
         said = explained(each.id, path)
         assert {other.id for other in said.others} == set(last) - {each.id}
         assert said.finding == each
+
+
+def test_what_was_taken_back_is_explained_by_its_whole_identifier(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    first.write_text("\n".join([FORMAT, *SCAN, *SLOW_CLIENT, ""]))
+    second.write_text("\n".join([FORMAT, *ITS_ANSWERS, ""]))
+    stages, states = Pipeline(load()), []
+    for outcome, _ in detect([source_at(str(first)), source_at(str(second))], load(), stages):
+        states += [*outcome.findings, *stages.look()]
+    (retracted,) = (each for each in states if each.status == "retracted")
+    said = explained(retracted.id, first, second)
+    assert said.finding == retracted
+    assert [(each.status, each.value) for each in said.updates] == [("open", 30), ("retracted", 30)]
+    # Once the pane was complete, nothing was left of it.
+    (pane,) = said.panes
+    assert (pane.anchor, pane.over, pane.figures) == (True, False, ())
+    with pytest.raises(InputError, match="there is no finding"):
+        explained(retracted.id[:12], first, second)
+
+
+def test_what_was_never_told_by_itself_is_explained_by_its_whole_identifier(tmp_path: Path) -> None:
+    path = tmp_path / "flows.log"
+    path.write_text("\n".join([*scan(), *scan(end=NINE + 90), flow(end=NINE + 7200)]))
+    (last,) = last_states(findings(path))
+    later = finding_id("vertical_scan", f"/{SCANNER}", f"123456789012/{TARGET}", NINE + 60)
+    said = explained(later, path)
+    assert not said.published
+    assert (said.finding.id, said.anchor) == (later, NINE + 60)
+    assert said.finding.value == last.value
