@@ -16,6 +16,7 @@ _DAY: Final = 86_400
 
 _FAST: Final = ("horizontal_scan", "vertical_scan")
 _SLOW: Final = "slow_scan"
+_LEAK: Final = "exfiltration_burst"
 
 
 class Told(NamedTuple):
@@ -49,8 +50,8 @@ def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterab
     """Say whether one attack is part of another that goes on at the same time.
 
     A scan of many hosts contains the scans of single hosts by the same source at the same ports, guessing at many
-    hosts that at single ones, guessing by many sources that by single ones at the same port, and a fast scan the
-    slow one between the same ends.
+    hosts that at single ones, guessing by many sources that by single ones at the same port, a fast scan the
+    slow one between the same ends, and a leak to many peers that to single ones.
     """
     of_kinds = big[0], small[0]
     shared, ports = set(big_ports) & set(small_ports), set(small_ports)
@@ -58,6 +59,8 @@ def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterab
         return big[3] is None and _actor(big) == _actor(small) and 2 * len(shared) >= len(ports) > 0
     if big[0] in _FAST and small[0] == _SLOW:
         return _actor(big) == _actor(small) and _victim(big) == _victim(small)
+    if of_kinds == (_LEAK, _LEAK):
+        return big[3] is None and small[3] is not None and _actor(big) == _actor(small)
     if of_kinds == ("brute_force", "brute_force") and None not in (small[2], small[3]):
         whole = big[3] is None and _actor(big) == _actor(small)
         joined = big[2] is None and _victim(big) == _victim(small) and bool(shared)

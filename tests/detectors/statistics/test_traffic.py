@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from detectors.addresses import written
-from detectors.checks import Snapshot
+from detectors.snapshot import Snapshot
 from detectors.contract import Need
 from detectors.examples import START, records
 from detectors.statistics.tables import TRAFFIC
