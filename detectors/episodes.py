@@ -8,7 +8,7 @@ from detectors.finding import SEVERITIES, Detection, Finding, finding_id
 QUIET_SECONDS: Final = 900
 """An attack that was not seen for so long, in event time, is over."""
 
-_PATIENT: Final[Mapping[str, int]] = {"brute_force": 3600, "exfiltration_burst": 3600, "slow_scan": 3600}
+_PATIENT: Final[Mapping[str, int]] = {"brute_force": 3600, "slow_scan": 3600}
 """The same where it is another: those who are slow on purpose pause for longer."""
 
 LONGEST_QUIET_SECONDS: Final = max(QUIET_SECONDS, *_PATIENT.values())

@@ -36,8 +36,8 @@ _WHOLE: Final = 0.8
 _BUSIEST: Final = 0.6
 """Part of a day's bytes that may lie in one hour for the leak to be slow."""
 
-_FORWARDED: Final = 0.8
-"""Part of what a host sends outside that it got from inside, where it forwards for others."""
+_DIFFERENCE: Final = 0.25
+"""Part of what passes a gateway by which its two sides may differ: what it got inside goes out, and back."""
 
 _DAY_PARTS: Final = 10
 """How many times as much as in an hour a part of a day's leak is."""
@@ -360,7 +360,10 @@ def _without_forwarders(view: View, pairs: pl.DataFrame) -> pl.DataFrame:
     if shared.is_empty():
         return pairs
     traffic = view.table(Need("traffic", 5))
-    forwarding = pl.col("internal_bytes_received") >= _FORWARDED * pl.col("external_bytes_sent")
+    out = pl.col("internal_bytes_received") - pl.col("external_bytes_sent")
+    back = pl.col("internal_bytes_sent") - pl.col("external_bytes_received")
+    passed = pl.sum_horizontal("external_bytes_sent", "external_bytes_received")
+    forwarding = (passed > 0) & (out.abs() + back.abs() <= _DIFFERENCE * passed)
     gateways = traffic.filter("internal", forwarding).select(source_key="key")
     origins = (
         shared.join(gateways, on="source_key", how="anti")
