@@ -205,6 +205,36 @@ class View(Protocol):
             distribution, where that is more.
         """
 
+    def peers(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
+        """Return what is usual among all own hosts, for hosts that have no past of their own yet.
+
+        Parameters
+        ----------
+        column, keys, panes
+            As of `baseline`.
+
+        Returns
+        -------
+        pl.DataFrame
+            Shape (n, 2) in the order of `keys`: `own_windows`, windows since the host first had anything, as far as
+            an hour reaches back, UInt32, 0 for one that never had; and `peers`, Float64, what nineteen in twenty
+            hosts stay below in nine of ten windows, null where too little is known, or every host has six windows.
+        """
+
+    def destinations(self, hosts: pl.Series, peers: pl.Series) -> pl.DataFrame:
+        """Return what is known of outside peers that own hosts sent much to, an hour or more ago.
+
+        Parameters
+        ----------
+        hosts, peers
+            Keys, UInt64, shape (n,).
+
+        Returns
+        -------
+        pl.DataFrame
+            Columns of `detectors.statistics.destinations.KNOWN`, in the order of `hosts`.
+        """
+
 
 class Detector(ABC):
     """Turns statistics into scores, and a score that counts into words.

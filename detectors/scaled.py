@@ -128,3 +128,11 @@ class RememberedView:
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
         """Return what is usual for hosts."""
         return self._view.baseline(column, keys, panes)
+
+    def peers(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
+        """Return what is usual among all own hosts."""
+        return self._view.peers(column, keys, panes)
+
+    def destinations(self, hosts: pl.Series, peers: pl.Series) -> pl.DataFrame:
+        """Return what is known of outside peers."""
+        return self._view.destinations(hosts, peers)

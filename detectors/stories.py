@@ -17,6 +17,7 @@ _DAY: Final = 86_400
 _FAST: Final = ("horizontal_scan", "vertical_scan")
 _SLOW: Final = "slow_scan"
 _SPIKE: Final = "rejected_spike"
+_LEAK: Final = "exfiltration_burst"
 
 
 class Told(NamedTuple):
@@ -56,7 +57,8 @@ def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterab
 
     A scan of many hosts contains the scans of single hosts by the same source at the same ports, guessing at many
     hosts that at single ones, guessing by many sources that by single ones at the same port, a fast scan the
-    slow one between the same ends, and a spike of the whole network those at mostly the same ports.
+    slow one between the same ends, a spike of the whole network those at mostly the same ports, and a leak to many
+    peers that to single ones.
     """
     of_kinds = big[0], small[0]
     shared, ports = set(big_ports) & set(small_ports), set(small_ports)
@@ -66,6 +68,8 @@ def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterab
         return _actor(big) == _actor(small) and _victim(big) == _victim(small)
     if of_kinds == (_SPIKE, _SPIKE):
         return _everywhere(big) and not _everywhere(small) and 2 * len(shared) >= len(ports)
+    if of_kinds == (_LEAK, _LEAK):
+        return big[3] is None and small[3] is not None and _actor(big) == _actor(small)
     if of_kinds == ("brute_force", "brute_force") and None not in (small[2], small[3]):
         whole = big[3] is None and _actor(big) == _actor(small)
         joined = big[2] is None and _victim(big) == _victim(small) and bool(shared)

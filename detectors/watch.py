@@ -26,7 +26,7 @@ from detectors.statistics.login_windows import LoginWindows
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
 from detectors.statistics.refusals import TARGET, Refusals
-from detectors.statistics.rollup import BLOCK_SECONDS, MARGIN_PANES, SHORT_PANES, Rollup
+from detectors.statistics.rollup import BLOCK_SECONDS, HOUR_SECONDS, MARGIN_PANES, SHORT_PANES, Rollup
 from detectors.statistics.volumes import SPREAD_SECONDS, VOLUMES
 from detectors.statistics.window import Window
 from detectors.table import SCHEMA, Table
@@ -39,6 +39,12 @@ END_OF_TIME: Final = 2**62
 _LOOKED_AT: Final = 6
 """How many open panes are looked at in one go: records seldom come for more, and each look costs as much as a close."""
 
+
+_CROSSING: Final = ("egress", "outflow")
+"""Tables of what own hosts exchange with outside peers."""
+
+_LEARNED_HOURS: Final = 20
+"""How many hours back destinations are learned after a break: so many are kept, however time advances."""
 
 _MERGES: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
     "contacts": partial(contacts.merged, by_pane=True),
@@ -107,6 +113,12 @@ class _View:
 
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
         return self._watch.baselines.baseline(self.pane, column, keys, panes, closing=self._closing)
+
+    def peers(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
+        return self._watch.baselines.among(self.pane, column, keys, panes, closing=self._closing)
+
+    def destinations(self, hosts: pl.Series, peers: pl.Series) -> pl.DataFrame:
+        return self._watch.baselines.destinations.known(hosts.to_numpy(), peers.to_numpy())
 
     def hosts(self, keys: pl.Series) -> pl.DataFrame:
         wanted = np.unique(keys.drop_nulls().to_numpy())
@@ -182,9 +194,10 @@ class Watch:
         self.volumes = Panes(VOLUMES, self._bounded["volumes"])
         self.conversations = Panes(CONVERSATIONS, self._bounded["conversations"])
         self.directory = Panes(HOSTS, self._bounded["directory"])
-        drips = any(need.table == "egress" and need.panes > SHORT_PANES for need in needs)
+        drips = any(need.table in _CROSSING and need.panes > SHORT_PANES for need in needs)
         self._rollup = Rollup(self._bounded, egress=drips)
         self._crossing = all(need.table != "traffic" for need in needs)
+        self._unlearned: set[int] = set()
         self.logins = LoginWindows(self._bounded, login_ports)
         self.refusals = Refusals(self._bounded["refusals"])
         self._rolled_until = -END_OF_TIME
@@ -319,6 +332,7 @@ class Watch:
             "applied": self._applied,
             "reached": self._reached,
             "rolled_until": self._rolled_until,
+            "unlearned": sorted(self._unlearned),
             "logins_rolled_until": self.logins.rolled_until,
         }
         return [
@@ -341,6 +355,7 @@ class Watch:
                 self._applied = {source: Position(*each) for source, each in position["applied"].items()}
                 self._reached = position["reached"]
                 self._rolled_until = position["rolled_until"]
+                self._unlearned = set(position["unlearned"])
                 self.logins.settled(position["logins_rolled_until"], self.closed_until)
         self.contacts.restore(below("contacts", changes))
         self.volumes.restore(below("volumes", changes))
@@ -399,10 +414,21 @@ class Watch:
         for begin in (each for each in held if self._rolled_until <= each < last):
             end = begin + BLOCK_SECONDS
             window = Window(self._panes(begin - margin, end + margin), (end - begin + 2 * margin) // PANE_SECONDS)
-            volumes = [pane.volumes for pane in window.panes if begin <= pane.begin < end]
+            self._learn_destinations(begin)
             known = self.directory.between(begin - margin, end + margin + SPREAD_SECONDS)
-            self._rollup.add(begin, window, volumes, known)
+            self._rollup.add(begin, window, known)
         self._rolled_until = max(self._rolled_until, last)
+
+    def _learn_destinations(self, block: int) -> None:
+        """Learn the hours that are over for an hour when a block is about to be rolled up: none still goes on."""
+        present = block // HOUR_SECONDS * HOUR_SECONDS
+        over = sorted(hour for hour in self._unlearned if hour < present - HOUR_SECONDS)
+        for hour in over:
+            # Hours of long ago may be kept no more; whether they are depends on how time advanced.
+            if hour >= present - _LEARNED_HOURS * HOUR_SECONDS:
+                self.baselines.destinations.learn(self._rollup.hour(hour))
+        self._unlearned.difference_update(over)
+        self._unlearned.add(present)
 
     def _close(self, pane: int, found: Verdicts) -> None:
         view = _View(pane, self, closing=True)

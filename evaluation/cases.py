@@ -92,10 +92,34 @@ _GUESSES: Final = (
     Case("brute_force", "slow", "SSH, 60 guesses an hour", "brute_force:guesses=120,seconds=7200,jitter=0.5"),
     Case("brute_force", "slow", "SSH, 20 guesses an hour", "brute_force:guesses=100,seconds=18000,jitter=1"),
 )
-_OTHERS: Final = (
+_LEAKS: Final = (
     Case("exfiltration_burst", "fast", "400 MB in 5 min", "exfiltration_burst"),
+    Case("exfiltration_burst", "fast", "100 MB in 5 min", "exfiltration_burst:bytes=100000000"),
     Case("exfiltration_burst", "fast", "60 MB in 5 min", "exfiltration_burst:bytes=60000000"),
+    Case("exfiltration_burst", "fast", "10 MB in 5 min", "exfiltration_burst:bytes=10000000"),
+    Case("exfiltration_burst", "fast", "30 MB in 1 min", "exfiltration_burst:bytes=30000000,seconds=60,connections=1"),
+    Case(
+        "exfiltration_burst",
+        "fast",
+        "12 MB in 300 uploads",
+        "exfiltration_burst:bytes=12000000,connections=300,host=application server",
+    ),
+    Case(
+        "exfiltration_burst", "fast", "40 MB to 8 peers", "exfiltration_burst:bytes=40000000,targets=8,connections=16"
+    ),
+    Case("exfiltration_burst", "fast", "over IPv6", "exfiltration_burst:bytes=20000000,ipv6=1"),
+    Case("exfiltration_burst", "fast", "over DNS", "exfiltration_burst:bytes=20000000,port=53,protocol=udp"),
+    Case("exfiltration_burst", "fast", "by ping", "exfiltration_burst:bytes=20000000,protocol=icmp"),
+    Case(
+        "exfiltration_burst",
+        "fast",
+        "through a gateway",
+        "exfiltration_burst:bytes=40000000,host=worker,gateway=1,port=8443",
+    ),
     Case("exfiltration_burst", "medium", "400 MB in 50 min", "exfiltration_burst:seconds=3000"),
+    Case("exfiltration_burst", "medium", "75 MB in 57 min", "slow_leak"),
+)
+_OTHERS: Final = (
     Case("rejected_spike", "fast", "4,000 sources in 3 min", "rejected_spike"),
     Case("rejected_spike", "fast", "500 sources in 3 min", "rejected_spike:sources=500"),
     Case("rejected_spike", "fast", "ten times the noise for 10 min", "rejected_spike:sources=570,seconds=600"),
@@ -108,12 +132,25 @@ _OTHERS: Final = (
     Case("slow_scan", "slow", "60 ports in an hour", "slow_scan"),
     Case("slow_scan", "slow", "60 hosts in an hour", "slow_scan:targets=60,ports=1,place=inside"),
 )
-CASES: Final = (*_VERTICAL, *_HORIZONTAL, *_GUESSES, *_OTHERS)
+CASES: Final = (*_VERTICAL, *_HORIZONTAL, *_GUESSES, *_LEAKS, *_OTHERS)
 """Each is in the traffic once."""
 
 LONG_CASES: Final = (
     Case("slow_scan", "slow", "240 ports in a day", "slow_scan:ports=240,seconds=86000,jitter=1"),
     Case("slow_scan", "slow", "90 hosts in a day", "slow_scan:targets=90,ports=1,seconds=86000,place=inside,jitter=1"),
+    Case("exfiltration_burst", "slow", "200 MB in a day", "slow_leak:bytes=200000000,seconds=86000,connections=288"),
+    Case(
+        "exfiltration_burst",
+        "slow",
+        "200 MB in a day to 24 peers",
+        "slow_leak:bytes=200000000,seconds=86000,connections=480,targets=24",
+    ),
+    Case(
+        "exfiltration_burst",
+        "slow",
+        "200 MB in a day over IPv6",
+        "slow_leak:bytes=200000000,seconds=86000,connections=1400,ipv6=1",
+    ),
     Case("brute_force", "slow", "SSH, 6 guesses an hour", "brute_force:guesses=144,seconds=86000,jitter=1"),
 )
 """Each takes a day."""

@@ -1,7 +1,7 @@
 """Baselines on their way to storage: what lies there, in which version, and how it is taken up again."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -10,14 +10,12 @@ from detectors.addresses import HASH_VERSION, BoolArray, Int64Array, UInt64Array
 from detectors.route import SHARDS
 from detectors.state import Change
 from detectors.statistics.column_baseline import ColumnBaseline, shards_of
+from detectors.statistics.destinations import PAIRS
 from detectors.statistics.hours import PLACES
 from detectors.statistics.recent import LAG, LONG_AGO, PANES, WIDTHS
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised whenever `SHARD` or the meaning of its columns changes; a step from the version before is added then."""
-
-MIGRATIONS: Final[Mapping[int, Callable[[pl.DataFrame], pl.DataFrame]]] = {}
-"""Steps from a version to the next."""
 
 SHARD: Final = pl.Schema(
     {
@@ -33,6 +31,8 @@ SHARD: Final = pl.Schema(
         "seen": pl.List(pl.Int32()),
         "ceilings": pl.Binary(),
         "summaries": pl.Binary(),
+        "destinations": pl.List(pl.Struct(PAIRS)),
+        "destination_hours": pl.Int32(),
     }
 )
 """One row per column and shard: what it learned over days.
@@ -40,8 +40,21 @@ SHARD: Final = pl.Schema(
 `count` and `learned` (by place) number the hours of the shard, as in `detectors.statistics.hours.Hours`; the lists
 behind them have a value per host, in ascending order of `key`. `ceilings` holds a byte for each host and width,
 `summaries` one for each host, width, median or ninth decile, and place; all of them levels, as in
-`detectors.statistics.levels`.
+`detectors.statistics.levels`. `destinations` are rows of `detectors.statistics.destinations.PAIRS`, and
+`destination_hours` the hours that were learned of them; files have them beside the bytes that hosts send.
 """
+
+
+def _without_destinations(row: pl.DataFrame) -> pl.DataFrame:
+    """Bring a row of version 1, in which no destinations were remembered, to version 2."""
+    added: dict[str, list[Any]] = {"destinations": [[]], "destination_hours": [0]}
+    return row.with_columns(
+        pl.lit(2, pl.Int32).alias("version"), *(pl.Series(name, values, SHARD[name]) for name, values in added.items())
+    )
+
+
+MIGRATIONS: Final[Mapping[int, Callable[[pl.DataFrame], pl.DataFrame]]] = {1: _without_destinations}
+"""Steps from a version to the next."""
 
 _PANE: Final = pl.Schema(
     {
@@ -147,13 +160,15 @@ def shard(name: str, column: ColumnBaseline, number: int, *, timeless: bool = Fa
             "seen": [pl.Series(np.full(len(rows), LONG_AGO) if timeless else column.recent.seen[rows])],
             "ceilings": [hours.ceilings[rows].tobytes()],
             "summaries": [(hours.summaries[rows] * telling[:, None, None, :]).tobytes()],
+            "destinations": [[]],
+            "destination_hours": [0],
         },
         schema=SHARD,
     )
 
 
-def take(column: ColumnBaseline, row: pl.DataFrame) -> None:
-    """Take up a row that `shard` wrote.
+def take(column: ColumnBaseline, row: pl.DataFrame) -> pl.DataFrame:
+    """Take up a row that `shard` wrote, but for its destinations; return it in this version.
 
     Parameters
     ----------
@@ -167,7 +182,8 @@ def take(column: ColumnBaseline, row: pl.DataFrame) -> None:
     BaselineError
         When it was written in a version that is not known, or makes no sense.
     """
-    said = checked(row).row(0, named=True)
+    row = checked(row)
+    said = row.row(0, named=True)
     number, keys = said["shard"], np.array(said["key"], np.uint64)
     hours, recent = column.hours, column.recent
     hours.count[number] = said["count"]
@@ -177,6 +193,7 @@ def take(column: ColumnBaseline, row: pl.DataFrame) -> None:
     hours.ceilings[rows] = np.frombuffer(said["ceilings"], np.uint8).reshape(len(rows), len(WIDTHS))
     hours.summaries[rows] = np.frombuffer(said["summaries"], np.uint8).reshape(len(rows), *hours.summaries.shape[1:])
     recent.seen[rows] = np.maximum(recent.seen[rows], said["seen"])
+    return row
 
 
 def checked(row: pl.DataFrame) -> pl.DataFrame:
@@ -279,3 +296,9 @@ def _problems(row: pl.DataFrame) -> Iterator[tuple[str, "bool | BoolArray"]]:
     keys = np.array(said["key"], np.uint64)
     yield "hosts are not in order", bool((keys[1:] <= keys[:-1]).any())
     yield "hosts belong to other shards", bool((shards_of(keys) != number).any())
+    pairs = row["destinations"].explode(empty_as_null=False).struct.unnest()
+    yield "destinations lack numbers", any(column.has_nulls() for column in pairs)
+    yield (
+        "destinations belong to hosts of other shards",
+        bool((shards_of(pairs["host"].fill_null(0).to_numpy()) != number).any()),
+    )

@@ -10,10 +10,17 @@ from detectors.state import Change, below, prefixed
 from detectors.statistics import baseline_pieces
 from detectors.statistics.column_baseline import ColumnBaseline
 from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.destinations import Destinations
+from detectors.statistics.peers import among
 from detectors.statistics.recent import WIDTHS
 
 HOSTS_PER_SHARD: Final = 8192
 """How many hosts of a shard are remembered: two millions in all 256."""
+
+_AMONG: Final = pl.Schema({"own_windows": pl.UInt32(), "peers": pl.Float64()})
+_DESTINATIONS: Final = "destinations"
+BYTES_SENT: Final = "outbound_bytes"
+"""The number beside which files keep destinations."""
 
 _SCHEMA: Final = pl.Schema({"median": pl.Float64(), "spread": pl.Float64(), "windows": pl.UInt32()})
 
@@ -42,6 +49,8 @@ class Baselines:
         self._hosts_per_shard = hosts_per_shard
         self._columns: dict[str, ColumnBaseline] = {}
         self._journals: dict[str, baseline_pieces.Journal] = {}
+        self.destinations = Destinations()
+        """Where own hosts have sent much before."""
 
     @property
     def hosts(self) -> int:
@@ -56,7 +65,7 @@ class Baselines:
     @property
     def nbytes(self) -> int:
         """Bytes that it takes."""
-        return sum(column.nbytes for column in self._columns.values())
+        return self.destinations.nbytes + sum(column.nbytes for column in self._columns.values())
 
     def learn(self, pane: int, hosts: pl.DataFrame) -> None:
         """Learn a pane that closes; those before it that are left out had nothing in them.
@@ -115,8 +124,25 @@ class Baselines:
         usual = self._columns[column].usual(pane // PANE_SECONDS, keys.to_numpy(), panes, closing=closing)
         return pl.DataFrame(dict(zip(_SCHEMA, usual, strict=True)), schema=_SCHEMA)
 
+    def among(self, pane: int, column: str, keys: pl.Series, panes: int, *, closing: bool = True) -> pl.DataFrame:
+        """Say what is usual among all hosts in a pane, for those that have no past of their own.
+
+        Parameters are those of `baseline`.
+
+        Returns
+        -------
+        pl.DataFrame
+            `own_windows` and `peers`, shape (n, 2), in the order of `keys`; see `detectors.contract.View.peers`.
+        """
+        if column not in self._columns:
+            return pl.DataFrame({"own_windows": np.zeros(len(keys)), "peers": None}, schema=_AMONG)
+        known = self._columns[column]
+        own, usual = among(known, known.reached(pane // PANE_SECONDS, closing=closing), keys.to_numpy(), panes)
+        return pl.DataFrame({"own_windows": own, "peers": usual}, schema=_AMONG)
+
     def changes(self, *, whole: bool = False) -> Iterator[Change]:
         """Yield what changed since the last call, or since it was taken up, or all there is."""
+        yield from prefixed(_DESTINATIONS, self.destinations.changes(whole=whole))
         for name, column in self._columns.items():
             if name in self._journals:
                 yield from prefixed(name, self._journals[name].changes(whole=whole))
@@ -134,15 +160,20 @@ class Baselines:
             When it was written in a version that is not known, or makes no sense.
         """
         present = [change for change in changes if change.content is not None]
-        for name in sorted({change.name.partition("/")[0] for change in present}):
+        self.destinations.restore(below(_DESTINATIONS, present))
+        for name in sorted({change.name.partition("/")[0] for change in present} - {_DESTINATIONS}):
             self._journals[name] = baseline_pieces.Journal(name, self._column(name), below(name, present))
 
     def exported(self) -> pl.DataFrame:
         """Return what was learned over days: columns of `baseline_pieces.SHARD`, one row per column and shard."""
+        used = set(self.destinations.shards)
         frames = [
-            baseline_pieces.shard(name, column, int(number), timeless=True)
+            self._with_destinations(row, number) if name == BYTES_SENT else row
             for name, column in sorted(self._columns.items())
-            for number in baseline_pieces.shards_in_use(column)
+            for number in sorted(
+                {*baseline_pieces.shards_in_use(column).tolist(), *(used if name == BYTES_SENT else ())}
+            )
+            for row in [baseline_pieces.shard(name, column, number, timeless=True)]
         ]
         return pl.concat(frames) if frames else pl.DataFrame(schema=baseline_pieces.SHARD)
 
@@ -157,7 +188,17 @@ class Baselines:
             When it was written in a version that is not known, or makes no sense.
         """
         for row in exported.iter_slices(1):
-            baseline_pieces.take(self._column(row["column"][0]), row)
+            column = self._column(row["column"][0])
+            present = baseline_pieces.take(column, row)
+            self.destinations.count = max(self.destinations.count, present["destination_hours"][0])
+            self.destinations.take(present["destinations"].explode(empty_as_null=False).struct.unnest())
+
+    def _with_destinations(self, row: pl.DataFrame, number: int) -> pl.DataFrame:
+        pairs = self.destinations.shard(number).to_struct()
+        return row.with_columns(
+            pl.Series("destinations", [pairs], baseline_pieces.SHARD["destinations"]),
+            pl.lit(self.destinations.count, pl.Int32).alias("destination_hours"),
+        )
 
     def _column(self, name: str) -> ColumnBaseline:
         if name not in self._columns:

@@ -101,10 +101,7 @@ class ColumnBaseline:
         """
         if pane <= self.learned:
             raise ValueError(f"pane {pane} was learned already, so there is no telling what was usual before it")
-        if closing:
-            self._pass_silence(pane)
-        elif self.began is not None:
-            pane = min(pane, self.closed + 1)
+        pane = self.reached(pane, closing=closing)
         return self._usual(pane, self.rows.find(keys), shards_of(keys), width)
 
     def find_or_add(self, keys: UInt64Array) -> Int64Array:
@@ -125,6 +122,22 @@ class ColumnBaseline:
     def rows_of(self, shards: BoolArray) -> Int64Array:
         """Return the rows of some shards, chosen by a mask of shape (SHARDS,)."""
         return np.flatnonzero(np.append(shards, [False])[self._shards[: len(self.rows.keys)]])
+
+    def some_rows(self, count: int) -> Int64Array:
+        """Return the rows of the first shards that hold so many hosts or more, or of all there are."""
+        return self.rows_of(np.cumsum(self._sizes) - self._sizes < count)
+
+    def windows(self, pane: int, width: int) -> int:
+        """Say how many windows of the last hour there are to compare one with that ends with a pane."""
+        began = pane if self.began is None else self.began
+        return min(PANES, max(0, pane - began - 2 * (width - 1)))
+
+    def reached(self, pane: int, *, closing: bool) -> int:
+        """Return the pane to judge by: where one is not about to close, the one behind the last that was."""
+        if closing:
+            self._pass_silence(pane)
+            return pane
+        return pane if self.began is None else min(pane, self.closed + 1)
 
     def remove(self, rows: Int64Array) -> None:
         """Forget hosts."""
@@ -195,7 +208,7 @@ class ColumnBaseline:
         """Compare with the same hour of other days; else with all hours; else with the last one."""
         result = Usual(np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows), np.int64))
         open_ones = np.ones(len(rows), np.bool_)
-        for enough, measure in ((ENOUGH_DAYS, self._same_hour), (ENOUGH_HOURS, self._any_hour)):
+        for enough, measure in ((ENOUGH_DAYS, self.same_hour), (ENOUGH_HOURS, self._any_hour)):
             able = np.flatnonzero(open_ones & (rows >= 0))
             able = able[self.hours.at_most(rows[able], shards[able]) >= enough]
             found = measure(pane, rows[able], shards[able], width)
@@ -208,8 +221,7 @@ class ColumnBaseline:
 
     def _last_hour(self, pane: int, rows: Int64Array, width: int) -> Usual:
         """Compare with the last hour; hosts without a row, -1, had nothing in it."""
-        began = pane if self.began is None else self.began
-        windows = min(PANES, max(0, pane - began - 2 * (width - 1)))
+        windows = self.windows(pane, width)
         median, spread = np.zeros(len(rows)), np.zeros(len(rows))
         known = rows >= 0
         if windows and known.any():
@@ -222,7 +234,8 @@ class ColumnBaseline:
         del pane
         return self.hours.any_hour(rows, shards, width)
 
-    def _same_hour(self, pane: int, rows: Int64Array, shards: Int64Array, width: int) -> Usual:
+    def same_hour(self, pane: int, rows: Int64Array, shards: Int64Array, width: int) -> Usual:
+        """Say what is usual for rows at the hour of a pane on other days; what is not known counts as nothing."""
         early = minutes_early(shards)
         before, after = (
             self.hours.same_hour(rows, shards, (pane + early + edge) // PANES, width)

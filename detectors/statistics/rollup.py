@@ -11,8 +11,8 @@ from detectors.statistics import tables
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS
 from detectors.statistics.directory import HOSTS
-from detectors.statistics.grouping import Groups, UInt64Array, rows_of
-from detectors.statistics.pane import Counted, Pane
+from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
+from detectors.statistics.pane import Counted, Egress, Pane
 from detectors.statistics.panes import Panes
 from detectors.statistics.volumes import VOLUMES
 from detectors.statistics.window import Counts, Window
@@ -22,8 +22,11 @@ _Keys = Callable[[Pane], UInt64Array]
 SHORT_PANES: Final = 15
 """Windows of up to so many panes are summed from the panes themselves."""
 
-TABLES: Final = frozenset({"pair", "service", "egress"})
+TABLES: Final = frozenset({"pair", "service", "egress", "outflow"})
 """The tables that long windows have: they count what failed, and what went out."""
+
+LEAST_BYTES: Final = 50_000
+"""What a host sends a peer within five minutes at least, to be kept for long: a leak of 15 MB a day sends so much."""
 
 ANSWERED_PER_FAILED: Final = 4
 """A source that on some port found so many more hosts that answered than that failed is busy there, not searching."""
@@ -51,6 +54,7 @@ TIERS: Final = (Tier(300, 60), Tier(3600, 1440))
 """Ascending."""
 
 BLOCK_SECONDS: Final = TIERS[0].seconds
+HOUR_SECONDS: Final = TIERS[1].seconds
 
 
 class Rollup:
@@ -61,18 +65,28 @@ class Rollup:
     sums
         By name (`contacts`, `volumes`, `directory`), what sums parts of each and keeps them within their caps.
     egress
-        Whether volumes are kept, of which there are as many as hosts have peers: only where somebody reads them.
+        Whether volumes are kept: only where somebody reads them.
+    least_bytes
+        What a host sends a peer within a block of five minutes at least, for it to be kept what they exchanged in
+        it: hosts have many peers, and send most of them little.
     """
 
-    def __init__(self, sums: Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]], *, egress: bool = True) -> None:
+    def __init__(
+        self,
+        sums: Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]],
+        *,
+        egress: bool = True,
+        least_bytes: int = LEAST_BYTES,
+    ) -> None:
         self._egress = egress
+        self._least_bytes = least_bytes
         self._tiers = {tier: (Panes(CONTACTS, sums["contacts"]), Panes(VOLUMES, sums["volumes"])) for tier in TIERS}
         self._names = Panes(HOSTS, sums["directory"])
         self._blocks: dict[tuple[int, int], Pane] = {}
         self._windows: dict[int, Window] = {}
         self._earlier: dict[Tier, tuple[list[Pane], dict[_Keys, Counts]]] = {}
 
-    def add(self, begin: int, window: Window, volumes: Sequence[pl.DataFrame], known: pl.DataFrame) -> None:
+    def add(self, begin: int, window: Window, known: pl.DataFrame) -> None:
         """Take up a block of five minutes whose panes, and the margin behind it, are closed.
 
         Parameters
@@ -81,17 +95,16 @@ class Rollup:
             Begin of the block, epoch seconds.
         window
             The panes of the block and its margin.
-        volumes
-            Volumes of the block's own panes.
         known
             Who the hosts in them are, columns of `detectors.statistics.directory.HOSTS`.
         """
         contacts = _failures(window)
         own = (pl.col("last_seen") >= begin) & (pl.col("first_seen") < begin + BLOCK_SECONDS)
         contacts = contacts.filter(own)
-        crossing = pl.concat([_NO_VOLUMES, *volumes]).filter(pl.col("sender_internal") != pl.col("receiver_internal"))
-        failing = Groups(np.concatenate([contacts[name].to_numpy() for name in ("source_key", "target_key")])).keys
-        named = known.filter(pl.Series(rows_of(failing, known["key"].to_numpy())[1]))
+        crossing = self._crossing(begin, window) if self._egress else _NO_VOLUMES
+        ends = [contacts[name].to_numpy() for name in ("source_key", "target_key")]
+        ends += [crossing[name].to_numpy() for name in ("sender_key", "receiver_key")]
+        named = known.filter(pl.Series(rows_of(Groups(np.concatenate(ends)).keys, known["key"].to_numpy())[1]))
         widest = begin // TIERS[-1].seconds * TIERS[-1].seconds
         self._names.add(named.with_columns(pane=pl.lit(widest, pl.Int64)))
         for tier, (failures, sent) in self._tiers.items():
@@ -100,6 +113,27 @@ class Rollup:
             if self._egress:
                 sent.add(crossing.with_columns(pane=pl.lit(block, pl.Int64)))
             self._blocks.pop((tier.seconds, block), None)
+
+    def _crossing(self, begin: int, window: Window) -> pl.DataFrame:
+        """Return the volumes between own hosts and the peers that they sent enough within a block."""
+        panes = [pane for pane in window.panes if begin <= pane.begin < begin + BLOCK_SECONDS]
+        block = Window(panes, BLOCK_SECONDS // PANE_SECONDS).egress(self._least_bytes)
+        wanted = Groups(combined(block["source_key"].to_numpy(), block["target_key"].to_numpy())).keys
+        both_ways = [
+            (pane.volumes, combined(*(pane.volumes[f"{end}_key"].to_numpy() for end in ends)), f"{ends[0]}_internal")
+            for pane in panes
+            for ends in (("sender", "receiver"), ("receiver", "sender"))
+        ]
+        return pl.concat(
+            [
+                _NO_VOLUMES,
+                *(volumes.filter(pl.Series(rows_of(wanted, of)[1]), pl.col(own)) for volumes, of, own in both_ways),
+            ]
+        )
+
+    def hour(self, begin: int) -> Egress:
+        """Return what own hosts exchanged with outside peers in an hour, epoch seconds, as far as it is kept."""
+        return self._block(TIERS[-1], begin).egress
 
     def window(self, pane: int, panes: int) -> Window:
         """Return a window of blocks that reaches back no more than `panes` panes from the end of one.
@@ -125,7 +159,7 @@ class Rollup:
         return known
 
     def names(self, keys: UInt64Array) -> pl.DataFrame:
-        """Say who hosts, ascending, are that failed, or were tried in vain, within the widest window, as `HOSTS`."""
+        """Say who hosts, ascending, are that failed, were tried in vain, or exchanged much; columns of `HOSTS`."""
         listed = (self._names.summed(pane) for pane in self._names.panes)
         named = (each[np.flatnonzero(rows_of(keys, each["key"].to_numpy())[1])] for each in listed)
         return pl.concat([_NO_HOSTS, *named])

@@ -154,6 +154,8 @@ def _with_density(contacts: pl.DataFrame, *keys: str) -> pl.DataFrame:
 def egress(sums: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
     """One row per own host and outside peer: `outbound_bytes` and `inbound_bytes`, whoever opened it, and examples.
 
+    `served` says that all that is known of was opened by the peer.
+
     Parameters
     ----------
     sums
@@ -168,6 +170,7 @@ def egress(sums: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
     ).agg(
         example_ports=pl.col("port").unique().bottom_k(EXAMPLES).sort(),
         protocols=pl.col("protocol").unique().sort(),
+        served=~opened.any(),
         first=pl.col("first_seen").min(),
         last=pl.col("last_seen").max(),
     )
@@ -175,6 +178,7 @@ def egress(sums: pl.DataFrame, contacts: pl.DataFrame) -> pl.DataFrame:
         sums.join(seen, on=("source_key", "target_key"), how="left")
         .with_columns(
             pl.col("example_ports", "protocols").fill_null([]),
+            pl.col("served").fill_null(value=False),
             first_seen=pl.coalesce("first", "first_seen"),
             last_seen=pl.coalesce("last", "last_seen"),
         )

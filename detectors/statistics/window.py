@@ -118,7 +118,10 @@ class Window:
         return self._all if narrow is None or least <= 0 else self.contacts(*narrow(self, least))
 
     def egress(self, least: float) -> pl.DataFrame:
-        """One row per own host and outside peer to which it sent `least` bytes or more, with what it got back."""
+        """One row per own host and outside peer to which it sent `least` bytes or more, with what it got back.
+
+        `busiest_bytes` is the most of it that lies in one pane.
+        """
         parts = [pane.egress for pane in self.panes]
         # Who sent so much in all panes sent that share of it in one of them.
         share = least / self._width
@@ -126,11 +129,13 @@ class Window:
         outbound, inbound = np.zeros((2, len(pairs)), np.int64)
         hosts, peers = np.zeros((2, len(pairs)), np.uint64)
         begins, ends = np.full(len(pairs), _FAR), np.full(len(pairs), -_FAR)
+        busiest = np.zeros(len(pairs), np.int64)
         for pane, each in zip(self.panes, parts, strict=True):
             rows, found = rows_of(each.pairs, pairs)
             rows = rows[found]
             outbound[found] += each.outbound_bytes[rows]
             inbound[found] += each.inbound_bytes[rows]
+            busiest[found] = np.maximum(busiest[found], each.outbound_bytes[rows])
             hosts[found], peers[found] = each.hosts[rows], each.peers[rows]
             begins[found] = np.minimum(begins[found], pane.begin)
             ends[found] = pane.begin + pane.seconds
@@ -140,6 +145,7 @@ class Window:
             "target_key": peers,
             "outbound_bytes": outbound,
             "inbound_bytes": inbound,
+            "busiest_bytes": busiest,
             "first_seen": begins,
             "last_seen": ends,
         }
@@ -164,6 +170,7 @@ _NO_VOLUMES: Final = VOLUMES.to_frame()
 _NONE: Final = np.zeros(0, np.uint64)
 _NO_COUNTS: Final = np.zeros(0, np.int64)
 _FAR: Final = 2**62
+_SUMMED: Final = ("outbound_bytes", "rejected")
 
 
 def _among(wanted: UInt64Array, keys: _Keys, pane: Pane) -> pl.DataFrame:
@@ -271,13 +278,23 @@ def _egress(window: Window, column: str | None, least: float) -> pl.DataFrame:
     return tables.egress(sums, window.between(sums["source_key"].to_numpy(), sums["target_key"].to_numpy()))
 
 
+def _outflow(window: Window, column: str | None, least: float) -> pl.DataFrame:
+    return window.egress(least if column == "outbound_bytes" else 0)
+
+
 @cache
 def _no_egress() -> pl.DataFrame:
     return tables.egress(Window([], 1).egress(0), _NO_CONTACTS)
 
 
-def _host(window: Window, _column: str | None, _least: float) -> pl.DataFrame:
-    return tables.host([pane.hosts for pane in window.panes])
+def _host(window: Window, column: str | None, least: float) -> pl.DataFrame:
+    parts = [pane.hosts for pane in window.panes]
+    if column in _SUMMED and least > 0 and len(parts) > 1:
+        # Who reaches a sum reaches its share in one pane.
+        reaching = [part["key"].to_numpy()[part[column].to_numpy() * len(parts) >= least] for part in parts]
+        keys = Groups(np.concatenate(reaching)).keys
+        parts = [part.filter(pl.Series(rows_of(keys, part["key"].to_numpy())[1])) for part in parts]
+    return tables.host(parts)
 
 
 def _traffic(window: Window, _column: str | None, _least: float) -> pl.DataFrame:
@@ -293,6 +310,7 @@ TABLES: Final[Mapping[str, _Table]] = {
         for make in (tables.contact, tables.pair, tables.service, tables.scanner, tables.scanned, tables.target)
     },
     "egress": _egress,
+    "outflow": _outflow,
     "host": _host,
     "traffic": _traffic,
 }

@@ -29,7 +29,7 @@ def rows(draw: st.DrawFn, *, panes: int = 3, most: int = 30) -> list[dict[str, A
             "action": st.sampled_from(["ACCEPT", "ACCEPT", "REJECT"]),
             "log_status": st.sampled_from(["OK"] * 9 + ["NODATA"]),
             "packets": st.integers(1, 4),
-            "bytes": st.integers(0, 1000),
+            "bytes": st.integers(0, 1000) | st.integers(60_000, 2_000_000),
             "weight": st.sampled_from([1, 1, 10]),
             "direction": st.sampled_from([None, "ingress", "egress"]),
             "interface_id": st.sampled_from(["eni-1", "eni-2", None]),

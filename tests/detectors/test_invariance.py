@@ -32,10 +32,11 @@ from tests.detectors import strategies
 from tests.detectors.records import Row, attempt, exchange
 
 # So low that a handful of records makes every detector speak.
-PARAMETERS: dict[str, dict[str, float]] = {
+PARAMETERS: Mapping[str, Mapping[str, float]] = {
     "vertical_scan": {"ports": 2},
     "horizontal_scan": {"targets": 2},
-    "exfiltration_burst": {"floor_bytes": 50, "asymmetry": 0, "cold_factor": 1, "deviations": 0},
+    "exfiltration_burst": {"floor_bytes": 50, "floor_hour_bytes": 100_000, "floor_day_bytes": 100_000, "part_bytes": 1}
+    | {"asymmetry": 0, "cold_bytes": 1, "deviations": 0, "known_factor": 1, "served_factor": 1},
     "slow_scan": {"inside_hour": 1, "inside_day": 2, "ports_hour": 1, "hosts_hour": 1},
     "brute_force": {"burst": 2, "steady": 2, "slow": 2, "slow_hours": 1, "elsewhere_factor": 1, "targets": 2}
     | {"sources": 2, "refused": 2, "spread": 9, "spread_elsewhere": 9, "share": 0.1, "known_seconds": 0},
@@ -280,7 +281,7 @@ def test_the_records_of_this_test_make_every_detector_speak() -> None:
 
 def test_the_statistics_of_this_test_are_not_empty() -> None:
     rows = [attempt("198.51.100.1", "10.0.0.1", port, action="REJECT") for port in (22, 80)]
-    rows += [attempt("10.0.0.2", "203.0.113.2", 443, start=START, end=START + 500, bytes=600)]
+    rows += [attempt("10.0.0.2", "203.0.113.2", 443, start=START, end=START + 500, bytes=600_000)]
     rows += [attempt("10.0.0.2", "203.0.113.2", 443, end=START + 7200)]
     rows += exchange("198.51.100.1", "10.0.0.9", 22)
     told = {need for (_, need), table in at_once(records(rows)).tables.items() if table}

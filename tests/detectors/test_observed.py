@@ -2,12 +2,12 @@ import polars as pl
 import pytest
 
 from detectors.catalogue import FixedParameters, catalogue
-from detectors.checks import Snapshot
 from detectors.contract import Detector, Parameters
 from detectors.examples import LAST_PANE, traffic
 from detectors.finding import Detection
 from detectors.observed import Ends, Figure, figures, in_force, statistics
 from detectors.scaled import ScaledParameters, thresholds
+from detectors.snapshot import Snapshot
 from detectors.statistics import directory
 from detectors.verdicts import verdicts
 

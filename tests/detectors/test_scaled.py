@@ -2,10 +2,10 @@ import polars as pl
 import pytest
 
 from detectors.catalogue import FixedParameters, cards, catalogue
-from detectors.checks import Snapshot
 from detectors.contract import Parameter
 from detectors.examples import LAST_PANE, traffic
 from detectors.scaled import LoweredParameters, RememberedView, ScaledParameters, scaled, thresholds
+from detectors.snapshot import Snapshot
 
 KEYS = pl.Series([1, 2], dtype=pl.UInt64)
 IN_FORCE = FixedParameters({"ports": 15.0, "block_targets": 3.0})

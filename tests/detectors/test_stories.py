@@ -54,6 +54,10 @@ def spike(**more: Any) -> Detection:
 
 
 BIGGER = [
+    (
+        said("exfiltration_burst", 2, target=None, counterpart_scope=""),
+        said("exfiltration_burst", target="203.0.113.9", counterpart_scope=""),
+    ),
     (said("horizontal_scan", 2, ports=(22, 80, 443)), said("vertical_scan")),
     (guessing(2, target=None), guessing()),
     (guessing(2, source=None), guessing()),

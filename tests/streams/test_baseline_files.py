@@ -56,10 +56,10 @@ def test_baselines_that_learned_nothing_can_be_written_and_read(tmp_path: Path) 
 def test_a_later_version_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "later.parquet"
     baselines = baseline_files.read(GOLDEN)
-    monkeypatch.setattr(baseline_pieces, "VERSION", 2)
+    monkeypatch.setattr(baseline_pieces, "VERSION", 3)
     baseline_files.write(path, baselines)
     monkeypatch.undo()
-    with pytest.raises(InputError, match=r"later\.parquet: baselines of version 2 are not known; .* reads up to 1"):
+    with pytest.raises(InputError, match=r"later\.parquet: baselines of version 3 are not known; .* reads up to 2"):
         baseline_files.read(path)
 
 

@@ -66,7 +66,7 @@ def test_the_bytes_of_the_same_state_are_the_same_wherever_rows_lie(learned: Bas
 @pytest.mark.parametrize(
     ("spoilt", "message"),
     [
-        ({"version": pl.lit(VERSION + 1, pl.Int32)}, "version 2 are not known; this version reads up to 1"),
+        ({"version": pl.lit(VERSION + 1, pl.Int32)}, "version 3 are not known; this version reads up to 2"),
         ({"version": pl.lit(0, pl.Int32)}, "version 0 are not known"),
         ({"hash_version": pl.lit(9, pl.Int32)}, "named by hash 9, and here by 1"),
         ({"shard": pl.lit(300, pl.Int32)}, "there is no such shard"),
@@ -108,7 +108,7 @@ def test_an_earlier_version_is_brought_forward_step_by_step(
     old = learned.exported().rename({"seen": "last_seen"}).with_columns(version=pl.lit(-1, pl.Int32))
     steps = {
         -1: lambda rows: rows.rename({"last_seen": "seen"}).with_columns(version=pl.lit(0, pl.Int32)),
-        0: lambda rows: rows.with_columns(version=pl.lit(1, pl.Int32)).select(SHARD.names()),
+        0: lambda rows: rows.with_columns(version=pl.lit(VERSION, pl.Int32)).select(SHARD.names()),
     }
     monkeypatch.setattr(baseline_pieces, "MIGRATIONS", steps)
     taken = Baselines()

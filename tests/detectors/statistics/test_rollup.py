@@ -81,17 +81,24 @@ def test_what_was_answered_a_minute_later_in_the_next_block_did_not_fail() -> No
 def test_what_went_out_adds_up_and_what_stayed_inside_is_not_kept() -> None:
     minutes = range(0, 240, 7)
     rows = [
-        row for minute in minutes for row in exchange("10.0.0.1", OUTSIDE, sent=10, received=2, end=FIRST + 60 * minute)
+        row
+        for minute in minutes
+        for row in exchange("10.0.0.1", OUTSIDE, sent=60_000, received=2, end=FIRST + 60 * minute)
     ]
     rows += [row for minute in minutes for row in exchange("10.0.0.1", "10.0.0.2", sent=99, end=FIRST + 60 * minute)]
     watch = watched([rows], until=245)
     (egress,) = watch.window(FIRST + 244 * 60, 1440).table("egress").rows(named=True)
-    assert (egress["outbound_bytes"], egress["inbound_bytes"]) == (10 * len(minutes), 2 * len(minutes))
+    assert (egress["outbound_bytes"], egress["inbound_bytes"]) == (60_000 * len(minutes), 2 * len(minutes))
+
+
+def test_of_peers_that_a_host_sends_little_nothing_is_kept() -> None:
+    little = [row for minute in range(20) for row in exchange("10.0.0.1", OUTSIDE, sent=9_000, end=FIRST + 60 * minute)]
+    assert watched([little], until=25).window(FIRST + 24 * 60, 1440).table("egress").is_empty()
 
 
 def test_what_nobody_reads_is_not_kept() -> None:
     watch = Watch({}, {})
-    watch.apply(records(exchange("10.0.0.1", OUTSIDE, sent=10, end=FIRST)), Span("test", Position(0), Position(1)))
+    watch.apply(records(exchange("10.0.0.1", OUTSIDE, sent=60_000, end=FIRST)), Span("test", Position(0), Position(1)))
     watch.advance(FIRST + 3600)
     assert watch.window(FIRST + 1800, 1440).table("egress").is_empty()
 
@@ -116,4 +123,4 @@ def test_wider_windows_than_are_kept_are_refused() -> None:
 def test_tiers_are_ascending_and_divide_each_other() -> None:
     assert [tier.kept_panes for tier in TIERS] == sorted(tier.kept_panes for tier in TIERS)
     assert TIERS[1].seconds % TIERS[0].seconds == 0
-    assert {"pair", "service", "egress"} == TABLES
+    assert {"pair", "service", "egress", "outflow"} == TABLES

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from detectors.addresses import written
-from detectors.checks import Snapshot
 from detectors.contract import Need
 from detectors.examples import START, records
+from detectors.snapshot import Snapshot
 from detectors.statistics.tables import TRAFFIC
 from tests.detectors.records import OUTSIDE, Row, attempt, exchange
 

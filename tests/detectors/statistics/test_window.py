@@ -25,6 +25,7 @@ KEYS_OF = {
     "scanned": ("target_key",),
     "target": ("target_key",),
     "egress": ("source_key", "target_key"),
+    "outflow": ("source_key", "target_key"),
     "host": ("key",),
     "traffic": ("key",),
 }
@@ -32,7 +33,9 @@ NUMBERS = [
     *NARROWED,
     ("egress", "outbound_bytes"),
     ("egress", "inbound_bytes"),
+    ("outflow", "outbound_bytes"),
     ("contact", "requests"),
+    ("host", "outbound_bytes"),
     ("host", "rejected"),
     ("target", "sources"),
     ("traffic", "external_bytes_sent"),
