@@ -34,6 +34,9 @@ Two columns may follow that all detectors mean the same by: `severity` (String) 
 NO_SCORES: Final = SCORES.to_frame()
 """What a detector says where there is nothing to look at."""
 
+NO_BASELINE: Final = pl.lit(None, pl.Float64).alias("baseline")
+"""The column of a detector that compares with no past."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
