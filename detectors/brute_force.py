@@ -10,7 +10,7 @@ import polars as pl
 from detectors.contract import NO_SCORES, SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
 from detectors.statistics import logins
 from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
-from detectors.statistics.tables import EXAMPLES
+from detectors.statistics.tables import EXAMPLES, FAST_PANES
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -19,9 +19,9 @@ _NAMES: Final = {
     5432: "PostgreSQL", 5985: "WinRM", 5986: "WinRM", 6379: "Redis", 27017: "MongoDB",
 }  # fmt: skip
 
-_BURST, _STEADY, _SLOW = Need("logins", 5), Need("logins", 35), Need("logins", 1440)
+_BURST, _STEADY, _SLOW = Need("logins", FAST_PANES), Need("logins", 35), Need("logins", 1440)
 
-_WITHIN: Final = {5: "five minutes", 35: "half an hour", 1440: "a day"}
+_WITHIN: Final = {FAST_PANES: "six minutes", 35: "half an hour", 1440: "a day"}
 
 
 class _Rule(NamedTuple):
@@ -69,8 +69,8 @@ class BruteForce(Detector):
                 name="burst",
                 default=25,
                 unit="attempts",
-                meaning="Attempts within five minutes from which on it is guessing.",
-                reason="Microsoft Sentinel reports 25 failed RDP logins in 5 minutes.",
+                meaning="Attempts within six minutes from which on it is guessing.",
+                reason="Microsoft Sentinel reports 25 failed RDP logins in 5 minutes; six panes hold them.",
                 minimum=2,
                 threshold=True,
             ),
@@ -172,6 +172,7 @@ class BruteForce(Detector):
         ),
         response="When the source is outside, see whether a longer connection followed its attempts, and close the "
         "port to strangers. When it is one of your own, take it for compromised until it is explained.",
+        version=2,
     )
     needs: ClassVar = (_BURST, _STEADY, _SLOW)
 
@@ -205,8 +206,7 @@ class BruteForce(Detector):
         summary = f"{who} tried to log in at {port} of {whom} {times} within {within}"
         if hit["severity"] is not None:
             summary = f"{whom} refused {who} {times} at {port} within {within}"
-        guesses = max(hit["guesses"], 1)
-        examples = {} if hit["example_hosts"] is None else {"example_hosts": hit["example_hosts"]}
+        guesses, examples = max(hit["guesses"], 1), hit["example_hosts"]
         return Description(
             summary=summary,
             ports=(hit["port"],),
@@ -220,7 +220,7 @@ class BruteForce(Detector):
                 "refused_attempts": hit["refused"],
                 "mean_bytes_sent": hit["sent_bytes"] // guesses,
                 "mean_bytes_received": hit["received_bytes"] // guesses,
-                **{name: sorted(view.addresses(keys)) for name, keys in examples.items()},
+                **({} if examples is None else {"example_hosts": sorted(view.addresses(examples))}),
             },
         )
 

@@ -36,6 +36,9 @@ Where both keys are null, `entity` (String) names what it is about, which is no 
 NO_SCORES: Final = SCORES.to_frame()
 """What a detector says where there is nothing to look at."""
 
+NO_BASELINE: Final = pl.lit(None, pl.Float64).alias("baseline")
+"""The column of a detector that compares with no past."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:

@@ -5,16 +5,27 @@ from typing import Any, ClassVar, Final
 
 import polars as pl
 
-from detectors.contract import NO_SCORES, SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
+from detectors.contract import (
+    NO_BASELINE,
+    NO_SCORES,
+    SCORES,
+    Card,
+    Description,
+    Detector,
+    Need,
+    Parameter,
+    Parameters,
+    View,
+)
 from detectors.scans import per_minute
-from detectors.statistics.tables import EXAMPLES
+from detectors.statistics.tables import EXAMPLES, FAST_PANES
 
 _DENSE: Final = 2
 """How often each host and each port must come up on average: who looks for peers tries each host on one port."""
 
 
 class HorizontalScan(Detector):
-    """Distinct targets on which a source failed within five minutes."""
+    """Distinct targets on which a source failed within six minutes."""
 
     card: ClassVar = Card(
         kind="horizontal_scan",
@@ -30,8 +41,8 @@ class HorizontalScan(Detector):
                 name="targets",
                 default=25,
                 unit="distinct hosts",
-                meaning="Failed targets on one port within five minutes from which on it is a scan.",
-                reason="Zeek's scan policy reports 25 hosts in 5 minutes (policy/misc/scan.zeek).",
+                meaning="Failed targets on one port within six minutes from which on it is a scan.",
+                reason="Zeek's scan policy reports 25 hosts in 5 minutes (policy/misc/scan.zeek); six panes hold them.",
                 minimum=2,
                 threshold=True,
             ),
@@ -75,7 +86,7 @@ class HorizontalScan(Detector):
                 name="block_ports",
                 default=15,
                 unit="distinct ports",
-                meaning="Failed ports of a target within five minutes from which on it counts for a block scan.",
+                meaning="Failed ports of a target within six minutes from which on it counts for a block scan.",
                 reason="The same limit as vertical_scan.ports.",
                 minimum=2,
             ),
@@ -83,7 +94,7 @@ class HorizontalScan(Detector):
                 name="contacts",
                 default=50,
                 unit="pairs of host and port",
-                meaning="Failed pairs within five minutes that make a scan mixed over hosts and ports, where each "
+                meaning="Failed pairs within six minutes that make a scan mixed over hosts and ports, where each "
                 "host and each port comes up twice on average.",
                 reason="The number of ports at which NEMEA, Sentinel and Elastic speak of a scan.",
                 minimum=4,
@@ -97,9 +108,9 @@ class HorizontalScan(Detector):
         ),
         response="Find out who runs the source and what the port is for. From inside it is how worms and intruders "
         "spread: isolate the source until it is explained.",
-        version=2,
+        version=3,
     )
-    needs: ClassVar = (Need("service", 5), Need("pair", 5), Need("scanner", 5))
+    needs: ClassVar = (Need("service", FAST_PANES), Need("pair", FAST_PANES), Need("scanner", FAST_PANES))
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score sources by failed targets: those of a port, of a block, or of hosts and ports mixed."""
@@ -128,7 +139,7 @@ class HorizontalScan(Detector):
         else:
             what = f"{hit['failed_ports']} ports"
         return Description(
-            summary=f"{hit['source']} tried {what} of {hit['value']:.0f} hosts in vain within five minutes",
+            summary=f"{hit['source']} tried {what} of {hit['value']:.0f} hosts in vain within six minutes",
             ports=tuple(ports),
             protocol=protocols[0] if len(protocols) == 1 else None,
             evidence={
@@ -168,7 +179,7 @@ class HorizontalScan(Detector):
             _NO_TARGET,
             value.alias("value"),
             pl.when(tested).then(pl.min_horizontal(floor, walk)).otherwise(floor).cast(pl.Float64).alias("threshold"),
-            _NO_BASELINE,
+            NO_BASELINE,
             rule=pl.lit(_SWEEP),
             failed_ports=pl.lit(1, pl.Int64),
             example_ports=pl.concat_list("port"),
@@ -195,7 +206,7 @@ class HorizontalScan(Detector):
             _NO_TARGET,
             pl.when(block).then("whole").otherwise("failed_targets").cast(pl.Float64).alias("value"),
             pl.when(block).then("block_targets").otherwise(pl.col("contacts") / each).alias("threshold"),
-            _NO_BASELINE,
+            NO_BASELINE,
             rule=pl.lit(_MIXED),
             port=pl.lit(0, pl.UInt16),
             targets=pl.col("failed_targets"),
@@ -207,7 +218,6 @@ _SWEEP: Final = "sweep"
 _MIXED: Final = "mixed"
 
 _NO_TARGET: Final = pl.lit(None, pl.UInt64).alias("target_key")
-_NO_BASELINE: Final = pl.lit(None, pl.Float64).alias("baseline")
 
 _COLUMNS: Final = pl.Schema(
     {

@@ -9,7 +9,7 @@ from detectors.contract import NO_SCORES, Card, Description, Detector, Need, Par
 from detectors.finding import NETWORK as THE_NETWORK
 from detectors.reject_causes import OVER, causes
 from detectors.statistics.refusals import COLUMN, INTERFACE, KEY_OF, NETWORK, SOURCE, TARGET
-from detectors.statistics.tables import EXAMPLES
+from detectors.statistics.tables import EXAMPLES, FAST_PANES
 
 _FLOORS: Final = {
     TARGET: "floor_records",
@@ -167,10 +167,10 @@ class RejectedSpike(Detector):
     needs: ClassVar = (
         Need("refused", 1),
         Need("refusal", 1),
-        Need("pair", 5),
-        Need("service", 5),
-        Need("scanner", 5),
-        Need("scanned", 5),
+        Need("pair", FAST_PANES),
+        Need("service", FAST_PANES),
+        Need("scanner", FAST_PANES),
+        Need("scanned", FAST_PANES),
         Need("logins", 35),
     )
 

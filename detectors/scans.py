@@ -5,11 +5,22 @@ from typing import Any, ClassVar, Final
 
 import polars as pl
 
-from detectors.contract import NO_SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
+from detectors.contract import (
+    NO_BASELINE,
+    NO_SCORES,
+    Card,
+    Description,
+    Detector,
+    Need,
+    Parameter,
+    Parameters,
+    View,
+)
+from detectors.statistics.tables import FAST_PANES
 
 
 class VerticalScan(Detector):
-    """Distinct ports of one target on which a source, or many sources together, failed within five minutes."""
+    """Distinct ports of one target on which a source, or many sources together, failed within six minutes."""
 
     card: ClassVar = Card(
         kind="vertical_scan",
@@ -24,8 +35,8 @@ class VerticalScan(Detector):
                 name="ports",
                 default=15,
                 unit="distinct ports",
-                meaning="Failed ports of one target within five minutes from which on it is a scan.",
-                reason="Zeek's scan policy reports 15 ports in 5 minutes (policy/misc/scan.zeek).",
+                meaning="Failed ports of one target within six minutes from which on it is a scan.",
+                reason="Zeek's scan policy reports 15 ports in 5 minutes (policy/misc/scan.zeek); six panes hold them.",
                 minimum=2,
                 threshold=True,
             ),
@@ -41,7 +52,7 @@ class VerticalScan(Detector):
                 name="distributed_ports",
                 default=60,
                 unit="distinct ports",
-                meaning="Failed ports of one target within five minutes from which on many sources scan together.",
+                meaning="Failed ports of one target within six minutes from which on many sources scan together.",
                 reason="Three times the most that strangers tried at a public address in five minutes of a day (19).",
                 minimum=15,
                 threshold=True,
@@ -62,9 +73,9 @@ class VerticalScan(Detector):
         ),
         response="Find out who runs the source. From outside, see whether any of the ports answered; from inside, "
         "take the source for compromised until it is explained.",
-        version=2,
+        version=3,
     )
-    needs: ClassVar[tuple[Need, ...]] = (Need("pair", 5), Need("scanned", 5))
+    needs: ClassVar[tuple[Need, ...]] = (Need("pair", FAST_PANES), Need("scanned", FAST_PANES))
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score pairs by failed ports, and targets by those that many sources failed on."""
@@ -91,7 +102,7 @@ class VerticalScan(Detector):
         else:
             who = hit["source"]
         return Description(
-            summary=f"{who} tried {hit['value']:.0f} ports of {hit['target']} in vain within five minutes",
+            summary=f"{who} tried {hit['value']:.0f} ports of {hit['target']} in vain within six minutes",
             ports=tuple(hit["example_ports"]),
             protocol=protocols[0] if len(protocols) == 1 else None,
             evidence=evidence,
@@ -109,7 +120,7 @@ class VerticalScan(Detector):
             sources=pl.lit(1, pl.Int64),
             example_sources=pl.concat_list("source_key"),
         ).filter(pl.col("value") >= pl.col("threshold"))
-        return scored.filter(pl.len().over("source_key") < pl.col("block_targets")).with_columns(_NO_BASELINE)
+        return scored.filter(pl.len().over("source_key") < pl.col("block_targets")).with_columns(NO_BASELINE)
 
     def _together(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score the targets of many sources."""
@@ -125,7 +136,7 @@ class VerticalScan(Detector):
                 source_key=pl.lit(None, pl.UInt64),
             )
             .filter(pl.col("sources") >= pl.col("distributed_sources"))
-            .with_columns(_NO_BASELINE)
+            .with_columns(NO_BASELINE)
         )
 
 
@@ -138,8 +149,6 @@ def per_minute(hit: Mapping[str, Any]) -> float:
     minutes: float = max((hit["last_seen"] - hit["first_seen"]) / 60, 1)
     return round(float(hit["attempts"]) / minutes, 2)
 
-
-_NO_BASELINE: Final = pl.lit(None, pl.Float64).alias("baseline")
 
 _COLUMNS: Final = pl.Schema(
     {

@@ -7,7 +7,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from detectors.contract import NO_SCORES, SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
+from detectors.contract import (
+    NO_BASELINE,
+    NO_SCORES,
+    SCORES,
+    Card,
+    Description,
+    Detector,
+    Need,
+    Parameter,
+    Parameters,
+    View,
+)
 from detectors.scans import per_minute
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.tables import EXAMPLES
@@ -30,7 +41,7 @@ class SlowScan(Detector):
     card: ClassVar = Card(
         kind="slow_scan",
         title="Slow scan",
-        sees="One host tries ever new ports of another, or the same port of ever new hosts, so slowly that five "
+        sees="One host tries ever new ports of another, or the same port of ever new hosts, so slowly that six "
         "minutes never show enough of it. What is fast enough for the other scan detectors is left to them.",
         entity="source",
         severity="low",
@@ -95,7 +106,7 @@ class SlowScan(Detector):
                 name="fast_ports",
                 default=15,
                 unit="distinct ports",
-                meaning="Who failed on so many ports of a target within five minutes is left out.",
+                meaning="Who failed on so many ports of a target within six minutes is left out.",
                 reason="The same limit as vertical_scan.ports.",
                 minimum=2,
             ),
@@ -103,7 +114,7 @@ class SlowScan(Detector):
                 name="fast_targets",
                 default=25,
                 unit="distinct hosts",
-                meaning="Who failed on so many targets on the port within five minutes is left out, and who reached "
+                meaning="Who failed on so many targets on the port within six minutes is left out, and who reached "
                 "the limit of the hour in them.",
                 reason="The same limit as horizontal_scan.targets.",
                 minimum=2,
@@ -125,6 +136,7 @@ class SlowScan(Detector):
         ),
         response="Find out who runs the source. Who scans slowly wants not to be seen: from inside, take the source "
         "for compromised until it is explained.",
+        version=2,
     )
     needs: ClassVar = (Need("pair", _HOUR), Need("service", _HOUR), Need("pair", _DAY), Need("service", _DAY))
 
@@ -160,7 +172,7 @@ class SlowScan(Detector):
             protocol=protocols[0] if len(protocols) == 1 else None,
             evidence={
                 "failed_ports" if hit["target"] is not None else "failed_targets": int(hit["value"]),
-                "most_in_five_minutes": hit["densest"],
+                "most_in_six_minutes": hit["densest"],
                 "rejected_records": hit["rejected"],
                 "attempts_per_minute": per_minute(hit),
                 "example_ports": ports,
@@ -187,7 +199,7 @@ class SlowScan(Detector):
             limit = parameters.column("block_targets", slow["source_key"])
             slow = slow.with_columns(
                 limit,
-                _NO_BASELINE,
+                NO_BASELINE,
                 width,
                 value=pl.col("failed_ports").cast(pl.Float64),
                 port=pl.lit(None, pl.UInt16),
@@ -201,7 +213,7 @@ class SlowScan(Detector):
         if len(swept):
             found.append(
                 swept.join(_quick(pairs, parameters), on="source_key", how="anti").with_columns(
-                    _NO_BASELINE,
+                    NO_BASELINE,
                     width,
                     value=pl.col("failed_targets").cast(pl.Float64),
                     target_key=pl.lit(None, pl.UInt64),
@@ -260,10 +272,10 @@ def _blocks(pairs: pl.DataFrame) -> pl.DataFrame:
     """Bring the pairs of sources that scan several targets together, one row per source."""
     return pairs.group_by("source_key").agg(
         pl.col("source_internal", "target_internal").max(),
+        NO_BASELINE,
         target_key=pl.lit(None, pl.UInt64),
         value=pl.len().cast(pl.Float64),
         threshold=pl.col("block_targets").min(),
-        baseline=pl.lit(None, pl.Float64),
         first_seen=pl.col("first_seen").min(),
         last_seen=pl.col("last_seen").max(),
         port=pl.lit(None, pl.UInt16),
@@ -278,7 +290,6 @@ def _blocks(pairs: pl.DataFrame) -> pl.DataFrame:
 
 _SPELLED: Final = {_HOUR: "an hour", _DAY: "a day"}
 
-_NO_BASELINE: Final = pl.lit(None, pl.Float64).alias("baseline")
 
 _COLUMNS: Final = pl.Schema(
     {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from benchmarks.tables import aligned
 from detectors.catalogue import cards
 from evaluation import recorded, report
 from evaluation.attack import attacks
-from evaluation.cases import attacked, attacked_for_a_day, ordinary
+from evaluation.cases import CASES, LONG_CASES, attacked, attacked_for_a_day, hours_for, ordinary
 from evaluation.matching import SLACK_SECONDS, Score, score
 from evaluation.run import settings, told_of
 from evaluation.tables import cases_table, kinds_table, ordinary_table, recorded_table
@@ -39,6 +40,12 @@ def scored(traffic: Traffic) -> Score:
 
 @click.command()
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many seeds are run.")
+@click.option("--first-seed", type=int, default=1, show_default=True, help="The first of them: tune on others.")
+@click.option(
+    "--only",
+    type=re.compile,
+    help="Regular expression: run the attacks alone whose kind, speed and name match, once each, and write nothing.",
+)
 @click.option(
     "--recorded",
     "directory",
@@ -48,10 +55,13 @@ def scored(traffic: Traffic) -> Score:
     help="Directory of recorded traffic with labels; left out where it is absent.",
 )
 @click.option("--result", type=click.Path(path_type=Path, dir_okay=False), default=RESULT, help="File for the figures.")
-def main(*, seeds: int, directory: Path, result: Path) -> None:
+def main(*, seeds: int, first_seed: int, only: re.Pattern[str] | None, directory: Path, result: Path) -> None:
     """Find out how much of what is in traffic is found, how soon, and what is found that is not there."""
     keep_freed_memory()
-    numbers = range(1, seeds + 1)
+    numbers = range(first_seed, first_seed + seeds)
+    if only is not None:
+        _some(only, numbers)
+        return
     found: dict[str, list[Score]] = {}
     for name, (aggregation, version) in VARIANTS.items():
         chosen = numbers if not found else numbers[:1]
@@ -78,6 +88,17 @@ def main(*, seeds: int, directory: Path, result: Path) -> None:
         head, rows = recorded_table(files)
         click.echo(aligned([head, *rows]))
     result.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _some(only: re.Pattern[str], seeds: Iterable[int]) -> None:
+    """Show what is found of some cases, in as little traffic as they need."""
+    short, long = ([each for each in cases if only.search(each.label)] for cases in (CASES, LONG_CASES))
+    made = [partial(attacked, seed, short, hours=hours_for(short)) for seed in seeds if short]
+    made += [partial(attacked_for_a_day, seed, long) for seed in seeds if long]
+    if not made:
+        raise click.BadParameter("no case matches", param_hint="--only")
+    head, rows = cases_table({"cases": {next(iter(VARIANTS)): report.cases(_run("some attacks", made))}})
+    click.echo(aligned([head, *rows]))
 
 
 def _run(name: str, made: Sequence[Callable[[], Traffic]]) -> list[Score]:

@@ -165,7 +165,18 @@ _HOURS: Final = 9
 """Long enough for every case, the slow ones first."""
 
 
-def attacked(seed: int, cases: Sequence[Case] = CASES, *, aggregation: int = 60, version: int = 5) -> Traffic:
+def hours_for(cases: Sequence[Case]) -> int:
+    """Return how many hours some cases take: the longest of them, and others beside it.
+
+    >>> hours_for(CASES) < _HOURS, hours_for(CASES[:1])
+    (True, 2)
+    """
+    return WARM_UP_HOURS + max((-(-each.episode.seconds // 3600) for each in cases), default=0)
+
+
+def attacked(
+    seed: int, cases: Sequence[Case] = CASES, *, aggregation: int = 60, version: int = 5, hours: int = _HOURS
+) -> Traffic:
     """Return traffic of nine hours with every case in it once, spread over the hours.
 
     Parameters
@@ -176,22 +187,24 @@ def attacked(seed: int, cases: Sequence[Case] = CASES, *, aggregation: int = 60,
         What is in it.
     aggregation, version
         Of `Traffic`.
+    hours
+        Fewer do for few cases.
     """
     plain = Traffic(
         seed=seed,
-        minutes=60 * _HOURS + 30,
+        minutes=60 * hours + 30,
         hosts=200,
         records_per_minute=1500,
         aggregation=aggregation,
         version=cast("Version", version),
     )
-    hours = _HOURS - WARM_UP_HOURS
+    left = hours - WARM_UP_HOURS
     taken: list[Attack] = []
     episodes: list[Episode] = []
     for number, case in enumerate(sorted(cases, key=lambda each: -each.episode.seconds)):
         episode = case.episode
         # The last hour that leaves it time to end; every hour gets its share, and seeds begin elsewhere.
-        room = max(hours - -(-episode.seconds // 3600), 1)
+        room = max(left - -(-episode.seconds // 3600), 1)
         first = number * 17 + seed * 7
         placed = (
             replace(
@@ -222,9 +235,9 @@ def _confused(some: Iterable[Attack], others: Sequence[Attack]) -> bool:
     )
 
 
-def attacked_for_a_day(seed: int) -> Traffic:
+def attacked_for_a_day(seed: int, cases: Sequence[Case] = LONG_CASES) -> Traffic:
     """Return traffic of 26 hours with the attacks in it that take a day."""
-    episodes = tuple(replace(case.episode, hour=WARM_UP_HOURS, every=_ONCE) for case in LONG_CASES)
+    episodes = tuple(replace(case.episode, hour=WARM_UP_HOURS, every=_ONCE) for case in cases)
     return Traffic(seed=seed, minutes=26 * 60, hosts=100, records_per_minute=500, episodes=episodes)
 
 

@@ -13,7 +13,15 @@ from detectors.table import ACTIONS
 PANE_SECONDS: Final = 60
 """The smallest slice of event time that is kept."""
 
+_TCP: Final = 6
+
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
+
+_MOST_SYNS: Final = 7
+"""How often Linux asks for a connection before it gives up (tcp_syn_retries, 6, and the first time)."""
+
+_SYN_BYTES: Final = 40, 80
+"""Size of a SYN with headers: without options over IPv4, and with all usual ones over IPv6."""
 
 _SERVICE_PORTS: Final = (
     1433, 1521, 2049, 2181, 3128, 3268, 3306, 3389, 4443, 5000, 5432, 5671, 5672, 5900, 5985, 5986, 6379, 6443,
@@ -51,8 +59,8 @@ CONTACTS: Final = pl.Schema(
 
 `source_key` opened the conversation with `port` of `target_key`; `contact` is the hash of these and the protocol.
 `requests` and `answers` count records in the two directions, those that only reset do not count; `rejected`
-counts requests that were refused, and `lasting` says that some request had more than two packets or went beyond
-the opening flags.
+counts requests that were refused, and `lasting` says that some request had more than two packets, other than a SYN
+that was sent again, or went beyond the opening flags.
 """
 
 _SERVICES: Final = np.zeros(1 << 16, np.bool_)
@@ -104,6 +112,27 @@ def refused(flows: pl.DataFrame) -> npt.NDArray[np.bool_]:
     return rejected
 
 
+def asked_again(flows: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Say of each record whether it tells of nothing but a SYN, and of the same SYN again when nobody answered.
+
+    An open connection may log the same flags, since ACK alone is not logged; its packets differ in size.
+
+    Parameters
+    ----------
+    flows
+        Rows of a record table that tell of flows, shape (n, columns).
+    """
+    packets, volume = flows["packets"].to_numpy(), flows["bytes"].to_numpy()
+    flags = flows["tcp_flags"].fill_null(_SYN).to_numpy()
+    syns = (flows["protocol"].to_numpy() == _TCP) & (flags & ~np.uint8(_RST) == _SYN)
+    few = (packets > 0) & (packets <= _MOST_SYNS * flows["weight"].to_numpy())
+    smallest, largest = _SYN_BYTES
+    alike: npt.NDArray[np.bool_] = syns & few & (volume >= smallest * packets) & (volume <= largest * packets)
+    rows = np.flatnonzero(alike)
+    alike[rows] = volume[rows] % packets[rows] == 0
+    return alike
+
+
 def fold(flows: pl.DataFrame) -> pl.DataFrame:
     """Fold records into contacts.
 
@@ -140,7 +169,9 @@ def fold(flows: pl.DataFrame) -> pl.DataFrame:
         "requests": request,
         "rejected": request * rejected,
         "answers": weight * (back & counts & ~rejected),
-        "lasting": ~back & ((flows["packets"].to_numpy() > 2 * weight) | (flags & (_FIN | _ACK) != 0)),
+        "lasting": ~back
+        & ((flows["packets"].to_numpy() > 2 * weight) | (flags & (_FIN | _ACK) != 0))
+        & ~asked_again(flows),
         "first_seen": flows["start"].to_numpy(),
         "last_seen": end,
     }

@@ -21,8 +21,8 @@ PORTLESS: Final = (1, 58)
 FEW_PORTS: Final = 14
 """On how many ports of a host one source may fail and still be one of many: one less than what Zeek calls a scan."""
 
-FAST_PANES: Final = 5
-"""Panes of the windows that fast scans are looked for in."""
+FAST_PANES: Final = 6
+"""Panes of the windows that fast attacks are looked for in: wherever five minutes begin, they lie within six panes."""
 
 _APART: Final = 1 << 40
 
@@ -42,7 +42,7 @@ def contact(contacts: pl.DataFrame) -> pl.DataFrame:
 def pair(contacts: pl.DataFrame) -> pl.DataFrame:
     """One row per source and target: `failed_ports` and `ports` (distinct), counts, and examples of ports.
 
-    `densest` is how many of the ports failed within five minutes. Where there are no ports (ICMP), none failed.
+    `densest` is how many of the ports failed within six minutes. Where there are no ports (ICMP), none failed.
     """
     known = contact(contacts).with_columns(pl.col("failed") & ~pl.col("protocol").is_in(PORTLESS))
     failed = pl.col("port").filter("failed")
@@ -67,7 +67,7 @@ def pair(contacts: pl.DataFrame) -> pl.DataFrame:
 def service(contacts: pl.DataFrame) -> pl.DataFrame:
     """One row per source, port and protocol: `failed_targets`, `answered_targets` and `targets` (distinct), examples.
 
-    `own` says that all that failed were own hosts, `densest` how many of them failed within five minutes, and
+    `own` says that all that failed were own hosts, `densest` how many of them failed within six minutes, and
     `own_misses` how many there are where the source is an own host, else 0.
     """
     failed = pl.col("target_key").filter("failed")
@@ -137,7 +137,7 @@ def scanned(contacts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_density(contacts: pl.DataFrame, *keys: str) -> pl.DataFrame:
-    """Add `density`: of each failed contact, how many of its key failed in its pane and the four before it."""
+    """Add `density`: of each failed contact, how many of its key failed in its pane and the five before it."""
     failed = contacts["failed"].to_numpy()
     rows = np.flatnonzero(failed)
     minutes = contacts["last_seen"].to_numpy()[rows] // PANE_SECONDS

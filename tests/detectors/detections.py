@@ -30,7 +30,7 @@ def detection(pane: int = 0, **said: Any) -> Detection:
         "threshold": 15.0,
         "baseline": None,
         "score": 62.5,
-        "summary": "198.51.100.7 tried 20 ports of 10.0.0.9 in vain within five minutes",
+        "summary": "198.51.100.7 tried 20 ports of 10.0.0.9 in vain within six minutes",
         "evidence": {"failed_ports": 20},
         "mitre": ("T1046",),
         "detector_version": 1,

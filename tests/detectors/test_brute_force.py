@@ -259,7 +259,7 @@ def test_the_evidence_says_how_much_and_from_whom() -> None:
     examples = spray.evidence["example_hosts"]
     assert spray.evidence == {
         "attempts": 40,
-        "window_seconds": 300,
+        "window_seconds": 360,
         "sources": 1,
         "targets": 20,
         "larger_sessions": 0,

@@ -36,11 +36,11 @@ def test_trying_the_same_port_again_does_not_count() -> None:
     assert found("horizontal_scan", rows) == []
 
 
-def test_a_scan_over_five_minutes_is_seen_and_one_over_six_is_not() -> None:
-    five = [attempt(OUTSIDE, INSIDE, port, end=at(port // 3)) for port in range(15)]
+def test_a_scan_over_six_panes_is_seen_and_one_over_seven_is_not() -> None:
     six = [attempt(OUTSIDE, INSIDE, port, end=at(port * 6 // 15)) for port in range(15)]
-    assert len(found("vertical_scan", five)) == 1
-    assert found("vertical_scan", six) == []
+    seven = [attempt(OUTSIDE, INSIDE, port, end=at(port * 7 // 15)) for port in range(15)]
+    assert len(found("vertical_scan", six)) == 1
+    assert found("vertical_scan", seven) == []
 
 
 @pytest.mark.parametrize("said", [{}, {"action": "REJECT"}])

@@ -57,12 +57,12 @@ def test_an_own_host_that_tries_a_new_one_every_five_minutes_is_found_within_hou
     assert (scan.kind, scan.source, scan.target) == ("slow_scan", OWN, None if hosts else INSIDE)
     assert scan.window_start >= when(-1440)
     assert scan.value >= 10
-    assert scan.evidence["most_in_five_minutes"] == 1
+    assert scan.evidence["most_in_six_minutes"] == 2
 
 
 def test_a_stranger_that_tries_thirty_ports_an_hour_is_found_within_the_hour() -> None:
     (scan,) = told(attack(30, 2, source=OUTSIDE, hosts=False), minutes=70)
-    assert (scan.kind, scan.severity, scan.evidence["most_in_five_minutes"]) == ("slow_scan", "low", 3)
+    assert (scan.kind, scan.severity, scan.evidence["most_in_six_minutes"]) == ("slow_scan", "low", 3)
     assert scan.evidence["attempts_per_minute"] == pytest.approx(0.5, abs=0.05)
     assert "within an hour" in scan.summary
 

@@ -159,10 +159,16 @@ def _counted(row: dict[str, str]) -> tuple[Contact, Counts]:
         "requests": int(not back and counts),
         "rejected": int(not back and counts and not accepted),
         "answers": int(back and counts and accepted),
-        "lasting": not back and (int(row["packets"]) > 2 or bool(flags & (FIN | ACK))),
+        "lasting": not back and not _asked_again(row) and (int(row["packets"]) > 2 or bool(flags & (FIN | ACK))),
         "first_seen": int(row["start"]),
         "last_seen": int(row["end"]),
     }
+
+
+def _asked_again(row: dict[str, str]) -> bool:
+    packets, volume = int(row["packets"]), int(row["bytes"])
+    syn = row["protocol"] == "6" and row["tcp-flags"] in {"-", "2", "6"}
+    return syn and packets <= 7 and 40 * packets <= volume <= 80 * packets and volume % packets == 0
 
 
 def _answers(source: int, destination: int, flags: int) -> bool:

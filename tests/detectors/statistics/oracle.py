@@ -65,8 +65,17 @@ def fold(flows: Iterable[Row]) -> dict[Key, Contact]:
         else:
             contact["requests"] += weight
             contact["rejected"] += weight * (not passed)
-            contact["lasting"] |= row["packets"] > 2 * row["weight"] or bool(flags & 17)
+            contact["lasting"] |= not _asked_again(row) and (row["packets"] > 2 * row["weight"] or bool(flags & 17))
     return contacts
+
+
+def _asked_again(row: Row) -> bool:
+    """A SYN, and up to six more of the same size."""
+    packets, volume = row["packets"], row["bytes"]
+    syn = row["protocol"] == 6 and row["tcp_flags"] in {None, 2, 6}
+    return bool(
+        syn and 0 < packets <= 7 * row["weight"] and 40 * packets <= volume <= 80 * packets and volume % packets == 0
+    )
 
 
 def answered(flows: Collection[Row]) -> dict[Key, Contact]:

@@ -95,6 +95,26 @@ def test_a_sampled_record_counts_for_those_it_stands_for() -> None:
     assert contacts.select("requests", "lasting").rows() == [(100, False)]
 
 
+@pytest.mark.parametrize(
+    ("said", "lasting"),
+    [
+        ({"packets": 3, "bytes": 180}, False),
+        ({"packets": 7, "bytes": 560}, False),
+        ({"packets": 3, "bytes": 180, "tcp_flags": 6}, False),
+        ({"packets": 4, "bytes": 240, "tcp_flags": None}, False),
+        ({"packets": 3, "bytes": 164}, True),
+        ({"packets": 3, "bytes": 60}, True),
+        ({"packets": 3, "bytes": 300}, True),
+        ({"packets": 8, "bytes": 480}, True),
+        ({"packets": 3, "bytes": 180, "tcp_flags": 3}, True),
+        ({"packets": 3, "bytes": 180, "tcp_flags": 0}, True),
+        ({"packets": 3, "bytes": 180, "protocol": 17}, True),
+    ],
+)
+def test_a_syn_that_is_sent_again_is_the_same_attempt(said: dict[str, Any], lasting: bool) -> None:
+    assert fold(records([attempt(OUTSIDE, INSIDE, 22, **said)]).flows)["lasting"].to_list() == [lasting]
+
+
 def test_a_record_counts_in_the_pane_of_its_end() -> None:
     rows = [attempt(OUTSIDE, INSIDE, 22, start=at(0), end=end) for end in (at(0, 59), at(1))]
     assert sorted(fold(records(rows).flows)["pane"]) == [at(0), at(1)]
