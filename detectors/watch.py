@@ -1,14 +1,14 @@
 """Records in, detections out: the windowed state of hosts, advanced by event time alone."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from detectors.addresses import Int64Array, written
+from detectors.addresses import Int64Array
 from detectors.contract import Detector, Need, Parameters, View
 from detectors.finding import Detection
 from detectors.route import SHARD_SHIFT
@@ -21,7 +21,7 @@ from detectors.statistics.connections import LOGIN_PORTS
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS, REMEMBERED_SECONDS
 from detectors.statistics.directory import HOSTS
-from detectors.statistics.grouping import UInt64Array, rows_of
+from detectors.statistics.grouping import rows_of
 from detectors.statistics.login_windows import LoginWindows
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
@@ -31,14 +31,13 @@ from detectors.statistics.volumes import SPREAD_SECONDS, VOLUMES
 from detectors.statistics.window import Window
 from detectors.table import SCHEMA, Table
 from detectors.verdicts import verdicts
+from detectors.view import PaneView
 
 END_OF_TIME: Final = 2**62
 """A watermark behind which nothing follows: every pane closes."""
 
-
 _LOOKED_AT: Final = 6
 """How many open panes are looked at in one go: records seldom come for more, and each look costs as much as a close."""
-
 
 _CROSSING: Final = ("egress", "outflow")
 """Tables of what own hosts exchange with outside peers."""
@@ -94,67 +93,6 @@ class Closed(NamedTuple):
     detections: Sequence[Detection]
 
 
-class _View:
-    """The statistics as they stand at the end of a pane, summed when first asked for."""
-
-    def __init__(self, pane: int, watch: "Watch", *, closing: bool) -> None:
-        self.pane = pane
-        self._closing = closing
-        self._watch = watch
-        self._windows: dict[int, Window] = {}
-        self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
-        self._names: dict[int, str | None] = {}
-
-    def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
-        asked = need, column, least
-        if asked not in self._tables:
-            self._tables[asked] = self._summed(need, column, least)
-        return self._tables[asked]
-
-    def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
-        return self._watch.baselines.baseline(self.pane, column, keys, panes, closing=self._closing)
-
-    def peers(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
-        return self._watch.baselines.among(self.pane, column, keys, panes, closing=self._closing)
-
-    def destinations(self, hosts: pl.Series, peers: pl.Series) -> pl.DataFrame:
-        return self._watch.baselines.destinations.known(hosts.to_numpy(), peers.to_numpy())
-
-    def hosts(self, keys: pl.Series) -> pl.DataFrame:
-        wanted = np.unique(keys.drop_nulls().to_numpy())
-        recent = self._recent[np.flatnonzero(rows_of(wanted, self._recent["key"].to_numpy())[1])]
-        silent = wanted[~np.isin(wanted, recent["key"].to_numpy())]
-        found = directory.summed(pl.concat([recent, self._watch.names(silent)]) if len(silent) else recent)
-        self._names |= dict.fromkeys(wanted.tolist())
-        self._names |= {key: written(high, low) for key, high, low in found.select("key", "high", "low").rows()}
-        return found
-
-    @cached_property
-    def _recent(self) -> pl.DataFrame:
-        end = self.pane + PANE_SECONDS
-        # Who sent something in a window may be named only by the record that ends behind it.
-        return self._watch.directory.between(end - self._watch.kept_seconds, end + SPREAD_SECONDS)
-
-    def addresses(self, keys: Iterable[int]) -> list[str]:
-        wanted = list(keys)
-        if unknown := [key for key in wanted if key not in self._names]:
-            self.hosts(pl.Series(unknown, dtype=pl.UInt64))
-        # What went beyond the caps has no name any more, and is counted there.
-        return [name for key in wanted if (name := self._names[key]) is not None]
-
-    def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
-        if need.table in refusals.TABLES:
-            return self._watch.refusals.table(need.table, self.pane, need.panes, column, least)
-        if need.table == login_windows.TABLE:
-            return self._watch.logins.table(self.pane, need.panes, column, least)
-        return self._window(need.panes).table(need.table, column, least)
-
-    def _window(self, panes: int) -> Window:
-        if panes not in self._windows:
-            self._windows[panes] = self._watch.window(self.pane, panes)
-        return self._windows[panes]
-
-
 class Watch:
     """The state of every host, and the detectors that look at it whenever a pane closes.
 
@@ -195,7 +133,7 @@ class Watch:
         self.conversations = Panes(CONVERSATIONS, self._bounded["conversations"])
         self.directory = Panes(HOSTS, self._bounded["directory"])
         drips = any(need.table in _CROSSING and need.panes > SHORT_PANES for need in needs)
-        self._rollup = Rollup(self._bounded, egress=drips)
+        self.rollup = Rollup(self._bounded, egress=drips)
         self._crossing = all(need.table != "traffic" for need in needs)
         self._unlearned: set[int] = set()
         self.logins = LoginWindows(self._bounded, login_ports)
@@ -295,13 +233,13 @@ class Watch:
         self._added.difference_update(panes)
         found: list[Detection] = []
         for pane in sorted(panes):
-            found += self._judged(_View(pane, self, closing=False), provisional=True)
+            found += self._judged(PaneView(pane, self, closing=False), provisional=True)
         return found
 
     def window(self, pane: int, panes: int) -> Window:
         """Return the last `panes` panes up to and with one; long windows are rounded to blocks, see `Rollup`."""
         if panes > SHORT_PANES:
-            return self._rollup.window(pane, panes)
+            return self.rollup.window(pane, panes)
         first, end = pane - (panes - 1) * PANE_SECONDS, pane + PANE_SECONDS
 
         def following() -> list[Pane]:
@@ -309,16 +247,12 @@ class Watch:
 
         return Window(self._panes(first, end), panes, following)
 
-    def names(self, keys: UInt64Array) -> pl.DataFrame:
-        """Say who hosts are that long windows tell of, though they have been silent for long."""
-        return self._rollup.names(keys)
-
     def known(self, keys: pl.Series) -> pl.DataFrame:
         """Say who hosts are that anything is kept of, columns of `detectors.statistics.directory.HOSTS`."""
         wanted = np.unique(keys.drop_nulls().to_numpy())
         everything = self.directory.between(-END_OF_TIME, END_OF_TIME)
         recent = everything[np.flatnonzero(rows_of(wanted, everything["key"].to_numpy())[1])]
-        return directory.summed(pl.concat([recent, self.names(wanted)]))
+        return directory.summed(pl.concat([recent, self.rollup.names(wanted)]))
 
     def changes(self, *, whole: bool = False) -> list[Change]:
         """Return what changed since the last call, to be stored.
@@ -341,7 +275,7 @@ class Watch:
             *prefixed("volumes", self.volumes.changes(whole=whole)),
             *prefixed("conversations", self.conversations.changes(whole=whole)),
             *prefixed("directory", self.directory.changes(whole=whole)),
-            *prefixed("rollup", self._rollup.changes(whole=whole)),
+            *prefixed("rollup", self.rollup.changes(whole=whole)),
             *prefixed("logins", self.logins.changes(whole=whole)),
             *prefixed("refusals", self.refusals.changes(whole=whole)),
             *prefixed("baselines", self.baselines.changes(whole=whole)),
@@ -361,7 +295,7 @@ class Watch:
         self.volumes.restore(below("volumes", changes))
         self.conversations.restore(below("conversations", changes))
         self.directory.restore(below("directory", changes))
-        self._rollup.restore(below("rollup", changes))
+        self.rollup.restore(below("rollup", changes))
         self.logins.restore(below("logins", changes))
         self.refusals.restore(below("refusals", changes))
         self.baselines.restore(below("baselines", changes))
@@ -416,7 +350,7 @@ class Watch:
             window = Window(self._panes(begin - margin, end + margin), (end - begin + 2 * margin) // PANE_SECONDS)
             self._learn_destinations(begin)
             known = self.directory.between(begin - margin, end + margin + SPREAD_SECONDS)
-            self._rollup.add(begin, window, known)
+            self.rollup.add(begin, window, known)
         self._rolled_until = max(self._rolled_until, last)
 
     def _learn_destinations(self, block: int) -> None:
@@ -426,12 +360,12 @@ class Watch:
         for hour in over:
             # Hours of long ago may be kept no more; whether they are depends on how time advanced.
             if hour >= present - _LEARNED_HOURS * HOUR_SECONDS:
-                self.baselines.destinations.learn(self._rollup.hour(hour))
+                self.baselines.destinations.learn(self.rollup.hour(hour))
         self._unlearned.difference_update(over)
         self._unlearned.add(present)
 
     def _close(self, pane: int, found: Verdicts) -> None:
-        view = _View(pane, self, closing=True)
+        view = PaneView(pane, self, closing=True)
         judged = list(self._judged(view, provisional=False))
         found.detections.extend(judged)
         if self.observe is not None:
@@ -440,14 +374,13 @@ class Watch:
         for each in refusals.learned(view.table(Need("host", 1)), refused):
             self.baselines.learn(pane, each)
         targets = refused.filter(pl.col("level") == TARGET)
-        rejected = np.bincount(
-            (targets["key"].to_numpy() >> SHARD_SHIFT).view(np.int64), targets["rejected"].to_numpy()
-        )
+        shards = (targets["key"].to_numpy() >> SHARD_SHIFT).view(np.int64)
+        rejected = np.bincount(shards, targets["rejected"].to_numpy())
         found.partials.extend(
             Partial("rejected", int(shard), pane, int(rejected[shard])) for shard in np.flatnonzero(rejected)
         )
 
-    def _judged(self, view: _View, *, provisional: bool) -> Iterator[Detection]:
+    def _judged(self, view: PaneView, *, provisional: bool) -> Iterator[Detection]:
         for kind, parameters in self._parameters.items():
             yield from verdicts(self._detectors[kind], view, parameters, view.hosts, provisional=provisional)
 
@@ -456,7 +389,7 @@ class Watch:
         for panes in (self.contacts, self.volumes, self.directory):
             panes.drop_before(oldest)
         self.conversations.drop_before(oldest - REMEMBERED_SECONDS)
-        self._rollup.drop_before(self.closed_until)
+        self.rollup.drop_before(self.closed_until)
         self.logins.drop_before(oldest)
         self.refusals.drop_before(oldest)
         self._added = {pane for pane in self._added if pane >= self.closed_until}

@@ -22,6 +22,7 @@ CLIENTS: Final = {"aiokafka", "confluent_kafka", "faust", "kafka"}
 TESTED_ELSEWHERE: Final = {
     "detectors/state.py": "tests/streams/test_durable.py",
     "detectors/contract.py": "tests/contract/test_detectors.py",
+    "detectors/view.py": "tests/detectors/test_watch.py",
     "detectors/statistics/column_baseline.py": "tests/detectors/statistics/test_baselines.py",
     "detectors/statistics/recent.py": "tests/detectors/statistics/test_baselines.py",
     "streams/app.py": "tests/streams/test_transport.py",
