@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, eq, itemgetter
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
@@ -35,6 +36,10 @@ _BLANKS: Final = b" \t\r\n"
 _BLANK_BYTES: Final = frozenset((b" ", b"\t", b"\r", b"\n"))
 _BATCH_ROWS: Final = 32_768
 _NO_LIMIT: Final = 2**62
+
+_VALUE: Final = attrgetter("value")
+_HEADERS: Final = attrgetter("headers")
+_FIRST_BYTE: Final = itemgetter(slice(1))
 
 Kind = TypeVar("Kind", Dialect, Envelope)
 
@@ -150,9 +155,9 @@ def _alike(messages: Sequence[Message], records: RecordSettings) -> Group | None
     if not messages:
         return None
     headers = messages[0].headers
-    if DIALECT_HEADER in headers or any(message.headers != headers for message in messages):
+    if DIALECT_HEADER in headers or not all(map(eq, map(_HEADERS, messages), repeat(headers))):
         return None
-    first = {message.value[:1] for message in messages}
+    first = set(map(_FIRST_BYTE, map(_VALUE, messages)))
     candidates = {_beginning(byte) for byte in first}
     if len(candidates) != 1 or not _BLANK_BYTES.isdisjoint(first):
         return None
@@ -186,12 +191,11 @@ def _dialect(message: Message, records: RecordSettings) -> Dialect | None:
 
 def _latest(messages: Sequence[Message], records: RecordSettings) -> Int64Array | None:
     """Return the latest time that a record of each message may end at; None where nobody knows any."""
-    timestamps = [message.timestamp for message in messages]
+    timestamps = [message.timestamp or 0 for message in messages]
     if not any(timestamps):
         return None
-    return np.array(
-        [each // 1000 + records.future_tolerance_seconds if each else _NO_LIMIT for each in timestamps], np.int64
-    )
+    written = np.array(timestamps, np.int64)
+    return np.where(written == 0, _NO_LIMIT, written // 1000 + records.future_tolerance_seconds)
 
 
 def _table(parts: Sequence[Checked], networks: NetworkSettings) -> tuple[Table, Int64Array]:

@@ -71,8 +71,6 @@ def as_oracle(row: dict[str, object], name: str) -> object:
     return row[COLUMNS.get(name, name.replace("-", "_"))]
 
 
-@given(raws=st.lists(lines(), max_size=12))
-@settings(max_examples=200, deadline=None)
 @pytest.mark.parametrize("others", [0, 1, 5_000, 20_000])
 def test_the_first_wrong_field_is_the_reason_however_many_rows_are_read_together(others: int) -> None:
     # Short and long numbers are read apart where rows are few: here a port, a count of bytes and a time are wrong.
@@ -82,6 +80,8 @@ def test_the_first_wrong_field_is_the_reason_however_many_rows_are_read_together
     assert found.refused["reason"].to_list() == ["dstport 70000 is not a number from 0 to 65535"]
 
 
+@given(raws=st.lists(lines(), max_size=12))
+@settings(max_examples=200, deadline=None)
 def test_lines_in_the_default_format_are_read_as_a_plain_reader_reads_them(raws: list[bytes]) -> None:
     value = b"\n".join([LINE, *raws])
     assert_agrees(decoded(value), [LINE, *raws], oracle.DEFAULT)
