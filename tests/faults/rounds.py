@@ -145,8 +145,10 @@ class Round:
                 stack.enter_context(Worker(name, self._environment, self._folder)) for name in ("one", "two")
             )
             with comparing, publishing:
-                for fault in faults:
-                    self._say(fault.__name__)
+                for number, fault in enumerate(faults, 1):
+                    publishing.share = max(publishing.share, 1 / len(faults))
+                    self._say(f"{fault.__name__}, {self.owner.name} being at work")
+                    publishing.share = number / len(faults)
                     fault(self)
             assert comparing.done > len(faults)
             self._say("catching up")
@@ -183,7 +185,10 @@ class Round:
     def _good(self, lines: Sequence[str]) -> list[str]:
         """Return the good lines of the log, in its order: the log is what counts, not what was to be published."""
         good = set(lines)
-        texts = ((record.value or b"").decode(errors="replace") for record in self._read(self.flows))
+        records = self._read(self.flows)
+        counted = stored.offset(stored.checkpoint(self.settings), self.settings)
+        assert records[-1].offset + 1 == counted, "the log went on behind what was counted"
+        texts = ((record.value or b"").decode(errors="replace") for record in records)
         found = [line for text in texts for line in text.split("\n") if line in good]
         assert len(found) >= len(lines)
         return found

@@ -2,7 +2,6 @@
 
 import gzip
 import random
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -77,7 +76,7 @@ def messages(lines: Sequence[str], chance: random.Random) -> list[Value]:
 
 
 class Publishing(Beside):
-    """Publishes messages beside the test, in bursts spread over some seconds; what is left then, all at once.
+    """Publishes messages beside the test, in bursts spread over some seconds or more; what is left then, all at once.
 
     Parameters
     ----------
@@ -89,6 +88,12 @@ class Publishing(Beside):
         How long it takes while the test has more to do.
     chance
         How large the bursts are.
+
+    Attributes
+    ----------
+    share
+        How much of it may be published by now, from 0 to 1: on a slow machine time alone would leave nothing for the
+        last faults.
     """
 
     def __init__(
@@ -97,10 +102,11 @@ class Publishing(Beside):
         super().__init__()
         self._bootstrap, self._topic, self._values = bootstrap, topic, values
         self._seconds, self._chance = seconds, chance
+        self.share = 0.0
 
     def run(self) -> None:
         """Publish everything."""
-        begun, at = time.monotonic(), 0
+        at = 0
         while at < len(self._values):
             # Where the broker was away for too long, a burst is sent again: the log says what counts.
             with suppress(KafkaError), KafkaProducer(bootstrap_servers=self._bootstrap, acks="all") as producer:
@@ -110,7 +116,9 @@ class Publishing(Beside):
                     for each in sent:
                         each.get(timeout=_ANSWER_SECONDS)
                     at += size
-                    self.over.wait(max(0.0, begun + self._seconds * at / len(self._values) - time.monotonic()))
+                    self.over.wait(self._seconds * size / len(self._values))
+                    while at > self.share * len(self._values) and not self.over.wait(0.05):
+                        pass
 
 
 def _delay(chance: random.Random) -> float:

@@ -18,7 +18,7 @@ PASSWORD: Final = "correct horse"  # noqa: S105 - of a broker that lives as long
 
 _POM: Final = Path(__file__).with_name("pom.xml")
 _TARGET: Final = _POM.parent / "target"
-_START_SECONDS: Final = 60
+_START_SECONDS: Final = 180
 _STOP_SECONDS: Final = 20
 _CLUSTER_ID: Final = "Zmxvd2hhd2stdGVzdC0wMQ"
 _JAVA_OPTIONS: Final = (
