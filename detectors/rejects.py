@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+import numpy as np
 import polars as pl
 
 from detectors.contract import NO_SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
 from detectors.finding import NETWORK as THE_NETWORK
-from detectors.reject_causes import OVER, causes
+from detectors.reject_causes import causes
 from detectors.statistics.refusals import COLUMN, INTERFACE, KEY_OF, NETWORK, SOURCE, TARGET
 from detectors.statistics.tables import EXAMPLES, FAST_PANES
 
@@ -181,10 +182,9 @@ class RejectedSpike(Detector):
         if summed.is_empty():
             return NO_SCORES
         limits = _limits(view, summed, parameters)
-        over = limits.filter(pl.col("rejected") >= pl.col("threshold"))
-        if over.is_empty():
+        if limits is None:
             return NO_SCORES
-        if (over["level"] == NETWORK).any():
+        if NETWORK in limits.filter(pl.col("rejected") >= pl.col("threshold"))["level"]:
             rows = view.table(self.needs[1])
         else:
             rows = view.table(self.needs[1], "most", least)
@@ -271,35 +271,41 @@ def _reaching(table: pl.DataFrame, name: str, parameters: Parameters) -> pl.Data
     return table.filter(pl.col(counted) >= parameters.column(name, table[entity]))
 
 
-def _limits(view: View, summed: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
-    """Hold sums against what is usual: columns of `OVER`, and `rejected` and `internal`."""
-    parts = []
+def _limits(view: View, summed: pl.DataFrame, parameters: Parameters) -> pl.DataFrame | None:
+    """Hold sums against what is usual: what `_held` returns, or None where nothing is unusual."""
+    parts, unusual = [], False
+    levels, rejected = summed["level"].to_numpy(), summed["rejected"].to_numpy()
     for level, floor in _FLOORS.items():
-        rows = summed.filter(pl.col("level") == level)
+        # Most panes end here, so that nothing is asked of the baselines in them.
+        rows = np.flatnonzero((levels == level) & (rejected >= parameters.least(floor)))
         if len(rows):
-            usual = view.baseline(COLUMN[level], rows["key"], 1)
-            parts.append(_held(rows.with_columns(usual), floor, parameters))
-    return pl.concat(parts)
+            own = summed[rows]
+            held = _held(own.hstack(view.baseline(COLUMN[level], own["key"], 1)), floor, parameters)
+            unusual |= bool((rejected[rows] >= held["threshold"].to_numpy()).any())
+            parts.append(held)
+    return pl.concat(parts) if unusual else None
 
 
 def _held(rows: pl.DataFrame, floor: str, parameters: Parameters) -> pl.DataFrame:
-    """Add thresholds to rows with `key`, `median`, `spread` and `windows`."""
-    names = ("deviations", "dispersion", "warm_panes", "cold_factor")
-    keys = rows["key"]
-    factor = pl.when(pl.col("windows") > _HOUR_WINDOWS).then(1.0).otherwise(_YOUNG)
-    poisson = (pl.col("median") + (pl.col("dispersion") * pl.col("median")) ** 2).sqrt()
-    cold = pl.col("windows") < pl.col("warm_panes")
-    usual = pl.col("median") + factor * pl.col("deviations") * pl.col("deviation")
-    return (
-        rows.with_columns(parameters.column(floor, keys).alias("floor"), *(parameters.column(n, keys) for n in names))
-        .with_columns(deviation=pl.max_horizontal("spread", poisson, 1.0))
-        .with_columns(
-            threshold=pl.when(cold)
-            .then(pl.col("floor") * pl.col("cold_factor"))
-            .otherwise(pl.max_horizontal("floor", usual)),
-            baseline=pl.when(~cold).then("median"),
-        )
-        .select(*OVER.names(), "internal", "rejected")
+    """Hold rows with `median`, `spread` and `windows` against them: columns of `OVER`, `internal` and `rejected`."""
+    least, many, dispersion, warm, factor = (
+        parameters.column(name, rows["key"]).to_numpy()
+        for name in (floor, "deviations", "dispersion", "warm_panes", "cold_factor")
+    )
+    median, spread, windows = (rows[name].to_numpy() for name in ("median", "spread", "windows"))
+    young = np.where(windows > _HOUR_WINDOWS, 1.0, _YOUNG)
+    deviation = np.maximum(np.maximum(spread, np.sqrt(median + (dispersion * median) ** 2)), 1.0)
+    cold = windows < warm
+    threshold = np.where(cold, least * factor, np.maximum(least, median + young * many * deviation))
+    return rows.select(
+        "level",
+        "key",
+        "median",
+        pl.Series("deviation", deviation),
+        pl.Series("baseline", np.where(cold, np.nan, median)).fill_nan(None),
+        pl.Series("threshold", threshold),
+        "internal",
+        "rejected",
     )
 
 

@@ -373,9 +373,9 @@ class Watch:
         refused = view.table(Need("refused", 1))
         for each in refusals.learned(view.table(Need("host", 1)), refused):
             self.baselines.learn(pane, each)
-        targets = refused.filter(pl.col("level") == TARGET)
-        shards = (targets["key"].to_numpy() >> SHARD_SHIFT).view(np.int64)
-        rejected = np.bincount(shards, targets["rejected"].to_numpy())
+        targets = np.flatnonzero(refused["level"].to_numpy() == TARGET)
+        shards = (refused["key"].to_numpy()[targets] >> SHARD_SHIFT).view(np.int64)
+        rejected = np.bincount(shards, refused["rejected"].to_numpy()[targets])
         found.partials.extend(
             Partial("rejected", int(shard), pane, int(rejected[shard])) for shard in np.flatnonzero(rejected)
         )

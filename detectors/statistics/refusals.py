@@ -1,7 +1,7 @@
 """Refusals: what security groups and network ACLs refused, by whom it was told, at which port and why."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from detectors.addresses import mix
 from detectors.state import Change
 from detectors.statistics import contacts
 from detectors.statistics.contacts import PANE_SECONDS
-from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
+from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
 from detectors.statistics.panes import Panes
 from detectors.statistics.volumes import SENDER, reporters
 
@@ -61,26 +61,46 @@ TABLES: Final = ("refused", "refusal")
 """The tables that detectors read."""
 
 
-def fold(flows: pl.DataFrame) -> pl.DataFrame:
-    """Fold refused requests into refusals. Refused answers are nobody's requests, and do not count.
+_READ: Final = (
+    *("source_key", "destination_key", "source_port", "destination_port", "protocol", "source_internal"),
+    *("destination_internal", "tcp_flags", "direction", "interface_id", "weight", "start", "end"),
+)
+"""Columns of the record table that refusals are made from."""
+
+
+def refused(flows: pl.DataFrame) -> pl.DataFrame:
+    """Return the records that were refused, with the columns that `fold` reads.
 
     Parameters
     ----------
     flows
         Rows of a record table that tell of flows, with `reject_reason` where it was logged.
+    """
+    rejected = np.flatnonzero(contacts.refused(flows))
+    if not len(rejected):
+        return flows.clear()
+    reason = ["reject_reason"] if "reject_reason" in flows.columns else []
+    return flows.select(*_READ, *reason)[rejected]
+
+
+def fold(rejected: pl.DataFrame) -> pl.DataFrame:
+    """Fold refused requests into refusals. Refused answers are nobody's requests, and do not count.
+
+    Parameters
+    ----------
+    rejected
+        What `refused` returned.
 
     Returns
     -------
     pl.DataFrame
         Columns of `REFUSALS`, in no particular order.
     """
-    rejected = np.flatnonzero(contacts.refused(flows))
-    if not len(rejected):
+    if rejected.is_empty():
         return REFUSALS.to_frame()
-    told = flows[rejected]
-    flags = told["tcp_flags"].fill_null(0).to_numpy()
-    ports = told["source_port"].to_numpy(), told["destination_port"].to_numpy()
-    asked = told.filter(pl.Series(~contacts.answering(*ports, flags) & contacts.counting(flags)))
+    flags = rejected["tcp_flags"].fill_null(0).to_numpy()
+    ports = rejected["source_port"].to_numpy(), rejected["destination_port"].to_numpy()
+    asked = rejected.filter(pl.Series(~contacts.answering(*ports, flags) & contacts.counting(flags)))
     ends = asked["source_key"].to_numpy(), asked["destination_key"].to_numpy()
     service = asked["destination_port"].to_numpy(), asked["protocol"].to_numpy()
     reason = pl.col("reject_reason").fill_null("") if "reject_reason" in asked.columns else pl.lit("")
@@ -145,8 +165,25 @@ def counted_once(refusals: pl.DataFrame) -> pl.DataFrame:
     return refusals.with_columns(pl.Series("interface_key", _keys_of(refusals["interface_id"])))
 
 
-def sums(refusals: pl.DataFrame) -> pl.DataFrame:
-    """Sum refusals for every target, source and interface, and for the network: columns of `SUMS`.
+class Sums(NamedTuple):
+    """How much was refused, for every target, source and interface, and for the network; each of shape (entities,)."""
+
+    level: npt.NDArray[np.uint8]
+    key: UInt64Array
+    internal: npt.NDArray[np.bool_]
+    rejected: Int64Array
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> "Sums":
+        """Return some of them."""
+        return Sums(self.level[chosen], self.key[chosen], self.internal[chosen], self.rejected[chosen])
+
+    def frame(self) -> pl.DataFrame:
+        """Return them as a table with the columns of `SUMS`."""
+        return pl.DataFrame(self._asdict(), schema=SUMS)
+
+
+def sums(refusals: pl.DataFrame) -> Sums:
+    """Sum refusals for everybody, in ascending order of level and key.
 
     Parameters
     ----------
@@ -154,17 +191,17 @@ def sums(refusals: pl.DataFrame) -> pl.DataFrame:
         What `counted_once` returned.
     """
     rejected = refusals["rejected"].to_numpy()
-    parts = [SUMS.to_frame()]
+    parts = []
     for level, (key, internal) in _ENTITIES.items():
         groups = Groups(refusals[key].to_numpy())
         inside = np.ones(len(groups), np.bool_) if internal is None else groups.max(refusals[internal].to_numpy())
-        parts.append(_part(level, groups.keys, inside, groups.sum(rejected)))
-    if len(rejected):
-        parts.append(
-            _part(NETWORK, np.array([NETWORK_KEY], np.uint64), np.ones(1, np.bool_), np.array([rejected.sum()]))
-        )
-    # Where no interface was logged there is none to speak of.
-    return pl.concat(parts).filter((pl.col("level") != INTERFACE) | (pl.col("key") != 0))
+        # Where no interface was logged there is none to speak of.
+        kept = (groups.keys != 0) | (level != INTERFACE)
+        parts.append(Sums(np.full(len(groups), level, np.uint8), groups.keys, inside, groups.sum(rejected)).where(kept))
+    total = np.array([rejected.sum()]) if len(rejected) else rejected[:0]
+    network = np.full(len(total), NETWORK, np.uint8), np.full(len(total), NETWORK_KEY, np.uint64)
+    parts.append(Sums(*network, np.ones(len(total), np.bool_), total))
+    return Sums(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def learned(hosts: pl.DataFrame, summed: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -175,12 +212,18 @@ def learned(hosts: pl.DataFrame, summed: pl.DataFrame) -> Iterator[pl.DataFrame]
     hosts
         Its table `host`, of which what was refused is left out: it is counted by every report.
     summed
-        What `sums` returned.
+        Its table `refused`.
     """
     yield hosts.drop("rejected")
+    level, key, internal, rejected = (summed[name].to_numpy() for name in SUMS)
     for column, levels in LEARNED.items():
-        chosen = summed.filter(pl.col("level").is_in(levels))
-        yield chosen.select("key", "internal", pl.col("rejected").alias(column))
+        begin, end = np.searchsorted(level, (levels[0], levels[-1] + 1))
+        own = {"key": key[begin:end], "internal": internal[begin:end], column: rejected[begin:end]}
+        yield pl.DataFrame(own, schema={"key": pl.UInt64, "internal": pl.Boolean, column: pl.Int64})
+
+
+_MOST_WAITING: Final = 32
+"""Batches of which refused records wait to be folded together: they are few, and folding them costs the same."""
 
 
 class Refusals:
@@ -193,19 +236,23 @@ class Refusals:
     """
 
     def __init__(self, merge: Callable[[pl.DataFrame], pl.DataFrame] = merged) -> None:
-        self.refusals = Panes(REFUSALS, merge)
-        self._known: tuple[tuple[int, int], pl.DataFrame, pl.DataFrame] | None = None
+        self._refusals = Panes(REFUSALS, merge)
+        self._waiting: list[pl.DataFrame] = []
+        self._known: tuple[tuple[int, int], pl.DataFrame, Sums] | None = None
 
     def add(self, flows: pl.DataFrame) -> None:
         """Count records."""
-        self._known = None
-        self.refusals.add(fold(flows))
+        rejected = refused(flows)
+        if len(rejected):
+            self._waiting.append(rejected)
+        if len(self._waiting) >= _MOST_WAITING:
+            self._fold()
 
     def table(self, name: str, pane: int, panes: int, column: str | None = None, least: float = 0) -> pl.DataFrame:
         """Return one of `TABLES` over the last `panes` panes up to and with one.
 
-        `refused` has the columns of `SUMS`. `refusal` has those of `counted_once`, and `most`: the largest of the sums
-        of a row's target, source and interface.
+        `refused` has the columns of `SUMS`, in ascending order of level and key. `refusal` has those of
+        `counted_once`, and `most`: the largest of the sums of a row's target, source and interface.
 
         Parameters
         ----------
@@ -217,33 +264,39 @@ class Refusals:
             Only rows where this column reaches this number.
         """
         rows, summed = self._window(pane, panes)
-        table = summed if name == "refused" else rows.with_columns(pl.Series("most", _most(rows, summed)))
+        if name == "refused" and column == "rejected":
+            return summed.where(summed.rejected >= least).frame()
+        table = summed.frame() if name == "refused" else rows.with_columns(pl.Series("most", _most(rows, summed)))
         return table if column is None else table.filter(pl.col(column) >= least)
 
     def drop_before(self, begin: int) -> None:
         """Forget the panes before a time, epoch seconds."""
+        # What waits was accepted just now, so it is newer.
+        self._refusals.drop_before(begin)
         self._known = None
-        self.refusals.drop_before(begin)
 
     def changes(self, *, whole: bool) -> Iterator[Change]:
         """Yield what changed since the last call, or all there is."""
-        return self.refusals.changes(whole=whole)
+        self._fold()
+        return self._refusals.changes(whole=whole)
 
     def restore(self, changes: Iterable[Change]) -> None:
-        """Take up what `changes` yielded."""
-        self._known = None
-        self.refusals.restore(changes)
+        """Take up what `changes` yielded, in new refusals."""
+        self._refusals.restore(changes)
 
-    def _window(self, pane: int, panes: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _fold(self) -> None:
+        if self._waiting:
+            self._refusals.add(fold(pl.concat(self._waiting, how="diagonal")))
+            self._waiting.clear()
+            self._known = None
+
+    def _window(self, pane: int, panes: int) -> tuple[pl.DataFrame, Sums]:
+        self._fold()
         asked = pane, panes
         if self._known is None or self._known[0] != asked:
             first = pane - (panes - 1) * PANE_SECONDS
-            parts = [
-                self.refusals.summed(each)
-                for each in range(first, pane + PANE_SECONDS, PANE_SECONDS)
-                if each in self.refusals
-            ]
-            rows = counted_once(_over_panes(parts))
+            held = [each for each in range(first, pane + PANE_SECONDS, PANE_SECONDS) if each in self._refusals]
+            rows = counted_once(_over_panes([self._refusals.summed(each) for each in held]))
             self._known = asked, rows, sums(rows)
         return self._known[1:]
 
@@ -265,23 +318,15 @@ _ENTITIES: Final = {
 KEY_OF: Final = {level: key for level, (key, _) in _ENTITIES.items()}
 
 
-def _most(rows: pl.DataFrame, summed: pl.DataFrame) -> npt.NDArray[np.int64]:
+def _most(rows: pl.DataFrame, summed: Sums) -> Int64Array:
     """Return the largest of the sums that each row is part of, shape (rows,)."""
     most = np.zeros(len(rows), np.int64)
     for level, key in KEY_OF.items():
-        own = summed.filter(pl.col("level") == level).sort("key")
-        places, found = rows_of(own["key"].to_numpy(), rows[key].to_numpy())
-        if len(own):
-            most = np.maximum(most, np.where(found, own["rejected"].to_numpy()[places], 0))
+        own = summed.where(summed.level == level)
+        places, found = rows_of(own.key, rows[key].to_numpy())
+        if len(own.key):
+            most = np.maximum(most, np.where(found, own.rejected[places], 0))
     return most
-
-
-def _part(
-    level: int, keys: UInt64Array, internal: npt.NDArray[np.bool_], rejected: npt.NDArray[np.int64]
-) -> pl.DataFrame:
-    levels = np.full(len(keys), level, np.uint8)
-    columns = {"level": levels, "key": keys, "internal": internal, "rejected": rejected}
-    return pl.DataFrame(columns, schema=SUMS)
 
 
 def _keys_of(names: pl.Series) -> UInt64Array:

@@ -13,6 +13,10 @@ def refused(**said: object) -> Row:
     return {**attempt(OUTSIDE, INSIDE, 8080, action="REJECT", end=at(0)), **said}
 
 
+def folded(*rows: Row) -> pl.DataFrame:
+    return refusals.fold(refusals.refused(records(rows).flows))
+
+
 def kept(*tables: Table) -> Refusals:
     store = Refusals()
     for table in tables:
@@ -26,20 +30,19 @@ def sums(store: Refusals, level: int, panes: int = 1, pane: int = 0) -> list[int
 
 
 def test_records_that_passed_leave_nothing() -> None:
-    assert refusals.fold(records([refused(action="ACCEPT")]).flows).is_empty()
+    assert folded(refused(action="ACCEPT")).is_empty()
 
 
 def test_answers_and_resets_that_were_refused_leave_nothing() -> None:
-    rows = [refused(tcp_flags=18), refused(tcp_flags=4)]
-    assert refusals.fold(records(rows).flows).is_empty()
+    assert folded(refused(tcp_flags=18), refused(tcp_flags=4)).is_empty()
 
 
 def test_rows_of_the_same_contact_interface_and_reason_are_summed() -> None:
     rows = [refused(end=at(0, 5)), refused(end=at(0, 50), weight=3), refused(interface_id="eni-2"), refused(end=at(1))]
-    folded = refusals.fold(records(rows).flows).sort("pane", "interface_id")
-    assert folded.schema == refusals.REFUSALS
-    assert folded["rejected"].to_list() == [4, 1, 1]
-    assert folded.select("first_seen", "last_seen").row(0) == (at(0, 5), at(0, 50))
+    found = folded(*rows).sort("pane", "interface_id")
+    assert found.schema == refusals.REFUSALS
+    assert found["rejected"].to_list() == [4, 1, 1]
+    assert found.select("first_seen", "last_seen").row(0) == (at(0, 5), at(0, 50))
 
 
 def test_batches_and_their_order_do_not_matter() -> None:

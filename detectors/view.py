@@ -1,0 +1,96 @@
+"""What detectors see of a pane: statistics, baselines and names, worked out when they are asked for."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from detectors.addresses import written
+from detectors.contract import Need
+from detectors.statistics import directory, login_windows, refusals
+from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.grouping import rows_of
+from detectors.statistics.volumes import SPREAD_SECONDS
+from detectors.statistics.window import Window
+
+if TYPE_CHECKING:
+    from detectors.watch import Watch
+
+
+class PaneView:
+    """The statistics as they stand at the end of a pane, summed when first asked for: a `View`.
+
+    Parameters
+    ----------
+    pane
+        Begin of the pane, epoch seconds.
+    watch
+        What was counted.
+    closing
+        Whether the pane closes; else it is looked at while more may come.
+    """
+
+    def __init__(self, pane: int, watch: "Watch", *, closing: bool) -> None:
+        self.pane = pane
+        self._closing = closing
+        self._watch = watch
+        self._windows: dict[int, Window] = {}
+        self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
+        self._names: dict[int, str | None] = {}
+
+    def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
+        """Return a statistic summed over its panes; see `View`."""
+        asked = need, column, least
+        if asked not in self._tables:
+            self._tables[asked] = self._summed(need, column, least)
+        return self._tables[asked]
+
+    def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
+        """Return what is usual for hosts; see `View`."""
+        return self._watch.baselines.baseline(self.pane, column, keys, panes, closing=self._closing)
+
+    def peers(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
+        """Return what is usual among all own hosts; see `View`."""
+        return self._watch.baselines.among(self.pane, column, keys, panes, closing=self._closing)
+
+    def destinations(self, hosts: pl.Series, peers: pl.Series) -> pl.DataFrame:
+        """Return what is known of outside peers; see `View`."""
+        return self._watch.baselines.destinations.known(hosts.to_numpy(), peers.to_numpy())
+
+    def hosts(self, keys: pl.Series) -> pl.DataFrame:
+        """Say who hosts are, columns of `detectors.statistics.directory.HOSTS`, but for those without a name."""
+        wanted = np.unique(keys.drop_nulls().to_numpy())
+        recent = self._recent[np.flatnonzero(rows_of(wanted, self._recent["key"].to_numpy())[1])]
+        silent = wanted[~np.isin(wanted, recent["key"].to_numpy())]
+        found = directory.summed(pl.concat([recent, self._watch.rollup.names(silent)]) if len(silent) else recent)
+        self._names |= dict.fromkeys(wanted.tolist())
+        self._names |= {key: written(high, low) for key, high, low in found.select("key", "high", "low").rows()}
+        return found
+
+    @cached_property
+    def _recent(self) -> pl.DataFrame:
+        end = self.pane + PANE_SECONDS
+        # Who sent something in a window may be named only by the record that ends behind it.
+        return self._watch.directory.between(end - self._watch.kept_seconds, end + SPREAD_SECONDS)
+
+    def addresses(self, keys: Iterable[int]) -> list[str]:
+        """Write the addresses behind keys; see `View`."""
+        wanted = list(keys)
+        if unknown := [key for key in wanted if key not in self._names]:
+            self.hosts(pl.Series(unknown, dtype=pl.UInt64))
+        # What went beyond the caps has no name any more, and is counted there.
+        return [name for key in wanted if (name := self._names[key]) is not None]
+
+    def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
+        if need.table in refusals.TABLES:
+            return self._watch.refusals.table(need.table, self.pane, need.panes, column, least)
+        if need.table == login_windows.TABLE:
+            return self._watch.logins.table(self.pane, need.panes, column, least)
+        return self._window(need.panes).table(need.table, column, least)
+
+    def _window(self, panes: int) -> Window:
+        if panes not in self._windows:
+            self._windows[panes] = self._watch.window(self.pane, panes)
+        return self._windows[panes]
