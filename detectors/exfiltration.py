@@ -20,6 +20,8 @@ _SLOW: Final[Mapping[int, str]] = {_HOUR: "floor_hour_bytes", _DAY: "floor_day_b
 _DETAILS: Final = Need("egress", 7)
 """Where ports are looked up: as far back as panes are kept, which holds the last block of the slow windows."""
 
+_CONTACTS: Final = Need("contact", 5)
+
 _PEERS_FACTOR: Final = 2
 """How far above what is usual among its peers a host without a past must lie."""
 
@@ -35,9 +37,6 @@ _WHOLE: Final = 0.8
 
 _BUSIEST: Final = 0.6
 """Part of a day's bytes that may lie in one hour for the leak to be slow."""
-
-_DIFFERENCE: Final = 0.25
-"""Part of what passes a gateway by which its two sides may differ: what it got inside goes out, and back."""
 
 _DAY_PARTS: Final = 10
 """How many times as much as in an hour a part of a day's leak is."""
@@ -148,7 +147,7 @@ class ExfiltrationBurst(Detector):
         *(Need(table, panes) for panes in reversed(_FAST) for table in ("outflow", "host")),
         *(Need("outflow", panes) for panes in _SLOW),
         _DETAILS,
-        Need("traffic", 5),
+        _CONTACTS,
     )
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
@@ -363,20 +362,16 @@ def _without_forwarders(view: View, pairs: pl.DataFrame) -> pl.DataFrame:
     )
     if shared.is_empty():
         return pairs
-    traffic = view.table(Need("traffic", 5))
-    out = pl.col("internal_bytes_received") - pl.col("external_bytes_sent")
-    back = pl.col("internal_bytes_sent") - pl.col("external_bytes_received")
-    passed = pl.sum_horizontal("external_bytes_sent", "external_bytes_received")
-    forwarding = (passed > 0) & (out.abs() + back.abs() <= _DIFFERENCE * passed)
-    gateways = traffic.filter("internal", forwarding).select(source_key="key")
-    origins = (
-        shared.join(gateways, on="source_key", how="anti")
-        .group_by("target_key")
-        .agg(original=pl.col("outbound_bytes").sum())
-    )
+    asked = view.table(_CONTACTS).filter("source_internal").select("source_key", "target_key", "port", "protocol")
+    # Whoever asks a gateway asks it at the port of the peer that it forwards to.
+    legs = asked.filter(pl.col("target_key").is_in(shared["source_key"].implode()))
     forwarded = (
-        shared.join(gateways, on="source_key", how="semi")
-        .join(origins, on="target_key")
+        shared.join(asked, on=("source_key", "target_key"))
+        .join(legs.rename({"target_key": "gateway"}), on=("source_key", "port", "protocol"))
+        .unique(["gateway", "source_key", "target_key"])
+        .group_by(source_key="gateway", target_key="target_key")
+        .agg(original=pl.col("outbound_bytes").sum())
+        .join(shared, on=("source_key", "target_key"))
         .filter(2 * pl.col("original") >= pl.col("outbound_bytes"))
     )
     return pairs.join(forwarded, on=("source_key", "target_key"), how="anti")
