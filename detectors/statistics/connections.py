@@ -8,6 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from detectors.statistics.contacts import PANE_SECONDS, answering, contact_keys, refused
+from detectors.statistics.frames import frame
 from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined
 
 TCP: Final = 6
@@ -172,11 +173,11 @@ def _merged(columns: Columns) -> pl.DataFrame:
     panes, reports = columns["pane"], columns["report"]
     several = len(panes) > 0 and bool((panes != panes[0]).any())
     together = _brought_together(columns, combined(reports, panes) if several else reports, Groups.sum)
-    return pl.DataFrame([pl.Series(name, together[name]) for name in CONNECTIONS])
+    return frame({name: together[name] for name in CONNECTIONS})
 
 
-def _columns(frame: pl.DataFrame) -> Columns:
-    return {name: frame[name].to_numpy() for name in CONNECTIONS}
+def _columns(connections: pl.DataFrame) -> Columns:
+    return {name: connections[name].to_numpy() for name in CONNECTIONS}
 
 
 def _brought_together(parts: Columns, keys: UInt64Array, sizes: Callable[..., Int64Array]) -> Columns:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from detectors.statistics.frames import frame
 from detectors.statistics.grouping import Groups, UInt64Array, combined
 from detectors.table import ACTIONS
 
@@ -220,4 +221,4 @@ def _grouped(columns: Mapping[str, npt.NDArray[Any]], *, by_pane: bool) -> pl.Da
     grouped |= {name: groups.max(columns[name]) for name in ("lasting", "last_seen")}
     grouped["pane"] = panes[groups.some] if by_pane else groups.max(panes)
     grouped["first_seen"] = groups.min(columns["first_seen"])
-    return pl.DataFrame([pl.Series(name, grouped[name]) for name in CONTACTS])
+    return frame({name: grouped[name] for name in CONTACTS})

@@ -11,6 +11,7 @@ import polars as pl
 from detectors.statistics import tables
 from detectors.statistics.contacts import PANE_SECONDS, contact_keys
 from detectors.statistics.conversations import answers
+from detectors.statistics.frames import frame
 from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
 from detectors.statistics.volumes import RECEIVER, SENDER, UNKNOWN
 
@@ -203,7 +204,7 @@ class Pane:
             ]
         )
         outbound, rejected = sent.sum(self.egress.outbound_bytes), refused.sum(self.rejected[self.refused])
-        return pl.DataFrame(
+        return frame(
             {
                 "key": groups.keys,
                 "internal": groups.max(internal),

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.frames import frame
 from detectors.statistics.grouping import Groups, combined
 
 HOST: Final = pl.Schema({"key": pl.UInt64, "internal": pl.Boolean, "outbound_bytes": pl.Int64, "rejected": pl.Int64})
@@ -243,4 +244,7 @@ def host(panes: Sequence[pl.DataFrame]) -> pl.DataFrame:
     if len(panes) == 1:
         return panes[0]
     parts = pl.concat([_NO_HOSTS, *panes])
-    return parts.group_by("key").agg(pl.col("internal").max(), pl.col("outbound_bytes", "rejected").sum())
+    columns = {name: parts[name].to_numpy() for name in HOST}
+    groups = Groups(columns["key"])
+    sums = {name: groups.sum(columns[name]) for name in ("outbound_bytes", "rejected")}
+    return frame({"key": groups.keys, "internal": groups.max(columns["internal"]), **sums})

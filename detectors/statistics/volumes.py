@@ -8,6 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.frames import frame
 from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined
 from detectors.table import ACTIONS, DIRECTIONS
 
@@ -207,7 +208,9 @@ def _grouped(columns: Mapping[str, npt.NDArray[Any]]) -> pl.DataFrame:
     panes = columns["pane"]
     several = len(panes) > 0 and bool((panes != panes[0]).any())
     groups = Groups(combined(columns["volume"], panes) if several else columns["volume"])
-    grouped = (
-        groups.sum(columns[name]) if name in {"bytes", "packets"} else columns[name][groups.some] for name in VOLUMES
+    return frame(
+        {
+            name: groups.sum(columns[name]) if name in {"bytes", "packets"} else columns[name][groups.some]
+            for name in VOLUMES
+        }
     )
-    return pl.DataFrame([pl.Series(name, column) for name, column in zip(VOLUMES, grouped, strict=True)])

@@ -9,6 +9,7 @@ import polars as pl
 
 from detectors.statistics import contacts, tables, volumes
 from detectors.statistics.contacts import CONTACTS
+from detectors.statistics.frames import frame
 from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
 from detectors.statistics.pane import Pane
 from detectors.statistics.volumes import VOLUMES
@@ -149,7 +150,7 @@ class Window:
             "first_seen": begins,
             "last_seen": ends,
         }
-        return pl.DataFrame({name: values[enough] for name, values in columns.items()})
+        return frame({name: values[enough] for name, values in columns.items()})
 
     def between(self, hosts: UInt64Array, peers: UInt64Array) -> pl.DataFrame:
         """Return the contacts between hosts and peers, whoever opened them, that the window's bytes belong to."""
