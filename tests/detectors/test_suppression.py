@@ -146,6 +146,17 @@ class TestSuppressed:
         assert finding.id == told.kept_back[0].id
         assert states(told.advance()) == [("closed", None, 1)]
 
+    def test_is_told_once_a_part_of_it_has_no_port(self) -> None:
+        told = Told(policy(rule(ports=frozenset({22, 80}))))
+        assert told.take(detection(0)) == []
+        (finding,) = told.take(detection(1, ports=(), protocol=1))
+        assert told.take(detection(2)) == told.follow(policy(rule(ports=frozenset({22, 80, 443})))) == []
+        after = Incidents()
+        after.restore(told.incidents.changes())
+        assert after.follow(policy(rule(ports=frozenset({22, 80})))) == []
+        assert states(told.advance()) == [("closed", None, 1)]
+        assert finding.ports == (22, 80)
+
     def test_is_told_once_the_suppression_is_over_in_the_time_of_the_records(self) -> None:
         told = Told(policy(rule(expires=at(2))))
         assert told.take(detection(0), detection(1)) == []
