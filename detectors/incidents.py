@@ -31,6 +31,7 @@ class Incidents:
         self._kept_back: list[Finding] = []
         self._open: dict[Key, Finding] = {}
         self._published: dict[Key, float] = {}
+        self._portless: set[Key] = set()
         self._partials: dict[tuple[str, int, int], int] = {}
         self._told: dict[str, Told] = {}
         self._early = Early()
@@ -102,6 +103,7 @@ class Incidents:
         state = {
             "open": [[*of, finding.model_dump(mode="json"), self._published[of]] for of, finding in self._open.items()],
             "partials": [[*of, value] for of, value in self._partials.items()],
+            "portless": sorted(self._portless, key=str),
             "early": self._early.document(),
             "told": list(self._told.values()),
         }
@@ -115,6 +117,7 @@ class Incidents:
                 of: Key = tuple(parts)
                 self._open[of] = Finding.model_validate(finding)
                 self._published[of] = published
+            self._portless = {(kind, scope, *ends, other) for kind, scope, *ends, other in state.get("portless", ())}
             self._early.restore(state["early"])
             for ends, name, first_seen, window_end, ports, *kept in state["told"]:
                 kind, scope, source, target, other = ends
@@ -133,14 +136,14 @@ class Incidents:
             return self._stretch(bigger, detection)
         if before is None:
             return [] if self._retold(of, detection) else self._begin(of, detection)
-        finding = self._policy.marked(grown(before, detection))
+        finding = self._marked(of, grown(before, detection), detection)
         self._open[of] = finding
         # What it tells has grown, and may have come to contain others.
         smaller = self._supersede(of, finding, detection.pane)
         return [*smaller, *self._go_on(of, before, finding)]
 
     def _begin(self, of: Key, detection: Detection) -> list[Finding]:
-        finding = self._policy.marked(opened(detection))
+        finding = self._marked(of, opened(detection), detection)
         superseded = self._supersede(of, finding, detection.pane)
         return [*superseded, *self._tell(of, finding, detection.pane)]
 
@@ -176,7 +179,7 @@ class Incidents:
 
     def _review(self, of: Key) -> list[Finding]:
         before = self._open[of]
-        self._open[of] = finding = self._policy.marked(before)
+        self._open[of] = finding = self._marked(of, before)
         return [] if finding is before else self._go_on(of, before, finding)
 
     def _stretch(self, of: Key, detection: Detection) -> list[Finding]:
@@ -198,7 +201,12 @@ class Incidents:
             if each != of
             and continues(smaller, pane)
             and contains(of, finding.ports, each, smaller.ports)
-            and self._policy.takes_up(smaller, suppressed_by=finding.suppressed_by, observed=finding.observed)
+            and self._policy.takes_up(
+                smaller,
+                suppressed_by=finding.suppressed_by,
+                observed=finding.observed,
+                portless=each in self._portless,
+            )
         ]
         return self._told_of(superseded(self._drop(each), finding.id) for each in parts)
 
@@ -223,6 +231,13 @@ class Incidents:
                 if continues(other, pane):
                     self._open[each] = other.model_copy(update={"related": related(other, [finding.id])})
         return finding.model_copy(update={"related": related(finding, names)})
+
+    def _marked(self, of: Key, finding: Finding, detection: Detection | None = None) -> Finding:
+        """Mark a finding, with what was seen of it now, by what keeps it back."""
+        if detection is not None and not detection.ports:
+            # What ports it lists later are not all there is to it.
+            self._portless.add(of)
+        return self._policy.marked(finding, portless=of in self._portless)
 
     def _telling(self) -> dict[Key, Finding]:
         """Return the open findings that people are alerted of."""
@@ -267,6 +282,7 @@ class Incidents:
 
     def _drop(self, of: Key) -> Finding:
         del self._published[of]
+        self._portless.discard(of)
         return self._open.pop(of)
 
 

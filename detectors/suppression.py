@@ -69,20 +69,31 @@ class Suppression:
     scope: str | None = None
     expires: int | None = None
 
-    def applies(self, story: Story) -> bool:
-        """Say whether it matches what was found, as far as is known by now."""
-        return (not self.kinds or story.kind in self.kinds) and self.covers(story)
+    def applies(self, story: Story, *, portless: bool = False) -> bool:
+        """Say whether it matches what was found, as far as is known by now; parameters as for `covers`."""
+        return (not self.kinds or story.kind in self.kinds) and self.covers(story, portless=portless)
 
-    def covers(self, story: Story) -> bool:
-        """Say whether it matches what was found, whatever its kind."""
+    def covers(self, story: Story, *, portless: bool = False) -> bool:
+        """Say whether it matches what was found, whatever its kind.
+
+        Parameters
+        ----------
+        story
+            What was found.
+        portless
+            Whether a part of it has no port, though others have.
+        """
         ends = (self.sources, story.source), (self.targets, story.target), (self.entities, story.entity)
         return (
             (self.expires is None or story.last_seen < self.expires)
             and (not self.directions or story.direction in self.directions)
             and (self.scope is None or story.scope == self.scope)
-            and (not self.ports or (0 < len(story.ports) < EXAMPLES and self.ports.issuperset(story.ports)))
+            and (not self.ports or (not portless and self._holds(story.ports)))
             and all(group is None or address in group for group, address in ends)
         )
+
+    def _holds(self, ports: Sequence[int]) -> bool:
+        return 0 < len(ports) < EXAMPLES and self.ports.issuperset(ports)
 
 
 @dataclass(frozen=True)
@@ -104,22 +115,22 @@ class Policy:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_named", {each.name: each for each in self.suppressions})
 
-    def suppressed_by(self, story: Story) -> str | None:
+    def suppressed_by(self, story: Story, *, portless: bool = False) -> str | None:
         """Name the suppression that applies to what was found; None where none does."""
-        return next((each.name for each in self.suppressions if each.applies(story)), None)
+        return next((each.name for each in self.suppressions if each.applies(story, portless=portless)), None)
 
     def keeps(self, story: Story) -> bool:
         """Say whether people are not to be alerted of what was found."""
         return story.kind in self.observed or self.suppressed_by(story) is not None
 
-    def marked(self, finding: Finding) -> Finding:
+    def marked(self, finding: Finding, *, portless: bool = False) -> Finding:
         """Mark a finding with what keeps it back, and whether its detector only observes."""
-        by, observed = self.suppressed_by(finding), finding.kind in self.observed
+        by, observed = self.suppressed_by(finding, portless=portless), finding.kind in self.observed
         if (finding.suppressed_by, finding.observed) == (by, observed):
             return finding
         return finding.model_copy(update={"suppressed_by": by, "observed": observed})
 
-    def takes_up(self, part: Story, *, suppressed_by: str | None, observed: bool) -> bool:
+    def takes_up(self, part: Story, *, suppressed_by: str | None, observed: bool, portless: bool = False) -> bool:
         """Say whether a bigger story may tell of its part: nothing is kept back that would not be by itself.
 
         Parameters
@@ -129,13 +140,15 @@ class Policy:
         suppressed_by, observed
             What keeps the bigger story back, and whether its detector only observes. A suppression of the bigger
             story holds for a part of another kind, as long as everything else about that matches.
+        portless
+            Whether a part of the part has no port, though others have.
         """
         if observed and part.kind not in self.observed:
             return False
         if suppressed_by is None:
             return True
         rule = self._named.get(suppressed_by)
-        return rule is not None and rule.covers(part)
+        return rule is not None and rule.covers(part, portless=portless)
 
 
 NOTHING_KEPT: Final = Policy()

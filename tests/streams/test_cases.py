@@ -167,8 +167,8 @@ def test_a_file_that_breaks_off_fails_the_case(tmp_path: Path) -> None:
         ("cases: [{name: a, generate: {attacks: [scam]}, forbid: [{}]}]", "cases.0: scam: no attack is called 'scam'"),
         ("cases: [{name: a, files: [b.log], forbid: [{}]}]", "cases.0: "),
         (
-            "cases: [{name: a, flows: b, forbid: [{}], settings: {htpt: {}}}]",
-            "cases.0: settings: htpt is no setting; did",
+            "cases: [{name: a, flows: b, forbid: [{}], settings: {htttp: {}}}]",
+            "cases.0: settings: htttp is no setting; did",
         ),
         ("cases: [{name: a, flows: b, forbid: [{}], settings: none.yaml}]", "cases.0: "),
         ("cases: [", "is not YAML: "),
