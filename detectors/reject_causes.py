@@ -85,7 +85,7 @@ def causes(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
     return _described(pl.concat(told)) if told else _NOTHING
 
 
-_NOTHING: Final = OVER.to_frame()
+_NOTHING: Final = pl.Schema({**OVER, "value": pl.Float64()}).to_frame()
 
 
 def _over(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
