@@ -47,7 +47,8 @@ def causes(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
     """Say who was refused more than usual, none of it twice.
 
     The host, the source or the interface that explains most of what is unusual in the network comes first; hosts go
-    before sources and interfaces that explain little more. What is left is the network's, where it is still unusual
+    before sources and interfaces that explain little more. So are those at ports that hardly anybody else is refused
+    at: they happen beside what goes on everywhere. What is left is the network's, where it is still unusual
     there and at other ports, and else that of each source, host and interface.
 
     Parameters
@@ -71,6 +72,10 @@ def causes(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
             break
         left = _tell(told, left, best)
     everywhere = _over(left, limits).filter(pl.col("level") == NETWORK)
+    if len(everywhere):
+        for level in (TARGET, SOURCE):
+            left = _tell(told, left, _over(_of_its_own(left, level), limits).filter(pl.col("level") == level))
+        everywhere = _over(left, limits).filter(pl.col("level") == NETWORK)
     if everywhere.is_empty():
         for level, alone in ((SOURCE, True), (TARGET, False), (SOURCE, False), (INTERFACE, False)):
             entities = _over(left, limits).filter(pl.col("level") == level)
@@ -80,7 +85,7 @@ def causes(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
     return _described(pl.concat(told)) if told else _NOTHING
 
 
-_NOTHING: Final = OVER.to_frame()
+_NOTHING: Final = pl.Schema({**OVER, "value": pl.Float64()}).to_frame()
 
 
 def _over(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
@@ -146,6 +151,12 @@ def _tell(told: list[pl.DataFrame], rows: pl.DataFrame, entities: pl.DataFrame) 
         rows.with_columns(pl.col(key).alias("key")).join(entities, on="key").select(*rows.columns, *entities.columns)
     )
     return rows.join(entities, left_on=key, right_on="key", how="anti")
+
+
+def _of_its_own(rows: pl.DataFrame, level: int) -> pl.DataFrame:
+    """Return the rows at ports of which one entity of a level has at least half."""
+    records = pl.col("rejected")
+    return rows.filter(2 * records.sum().over(KEY_OF[level], "port") >= records.sum().over("port"))
 
 
 def _same_ports(told: list[pl.DataFrame], left: pl.DataFrame) -> bool:

@@ -254,6 +254,13 @@ def test_what_is_left_beside_a_host_is_told_unless_it_is_about_the_same_port() -
     assert [(spike.entity, spike.value) for spike in apart] == [("network", 1000), (INSIDE, 4000)]
 
 
+def test_what_happens_at_a_port_of_its_own_is_told_beside_what_goes_on_everywhere() -> None:
+    client = everywhere(120, 3, source="10.0.0.77", port=5432)
+    told = spikes([*everywhere(2000, 50), *refused(100, port=8443, interface_id="eni-9"), *client])
+    assert [(spike.entity, spike.value) for spike in told] == [("network", 2000), (INSIDE, 100), ("10.0.0.77", 120)]
+    assert [spike.ports for spike in told] == [(8080,), (8443,), (5432,)]
+
+
 def test_where_the_network_is_not_unusual_every_host_is_told() -> None:
     usual = [row for pane in range(20) for row in everywhere(900, 200, pane=pane)]
     hosts = [f"10.0.2.{number}" for number in range(4)]
