@@ -9,6 +9,9 @@ from detectors.finding import Detection, Finding
 LINK_SECONDS: Final = 3600
 """What follows upon an attack within so much event time belongs to the same story."""
 
+NEXT_SECONDS: Final = 300
+"""A scan of one host that begins so long after a scan of many was last seen is the next step, and no part of it."""
+
 _RELATED: Final = 20
 """How many others a finding names at most."""
 
@@ -79,9 +82,16 @@ def containing(of: Key, part: Detection | Finding, among: Mapping[Key, Finding])
     found = [
         each
         for each, finding in among.items()
-        if each != of and continues(finding, pane) and contains(each, finding.ports, of, part.ports)
+        if each != of
+        and continues(finding, pane)
+        and contains(each, finding.ports, of, part.ports)
+        and not _is_next(part, finding)
     ]
     return min(found, key=lambda each: among[each].id, default=None)
+
+
+def _is_next(part: Detection | Finding, big: Finding) -> bool:
+    return part.kind == "vertical_scan" and part.first_seen > big.last_seen + NEXT_SECONDS
 
 
 def retold(told: Told, of: Key, detection: Detection) -> bool:
