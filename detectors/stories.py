@@ -20,6 +20,9 @@ _DAY: Final = 86_400
 _FAST: Final = ("horizontal_scan", "vertical_scan")
 _SLOW: Final = "slow_scan"
 
+_PARTS: Final = {("horizontal_scan", "vertical_scan"), ("horizontal_scan", _SLOW), (_SLOW, _SLOW)}
+"""Kinds of a scan of many hosts and of a scan of one of them."""
+
 
 class Told(NamedTuple):
     """What is remembered of a finding that is over."""
@@ -43,22 +46,20 @@ class Told(NamedTuple):
 
 def rank(detection: Detection) -> int:
     """Order the detections of a pane so that a bigger story comes before what is part of it."""
-    if detection.kind == _SLOW:
-        return 2
-    return int(detection.source is not None and detection.target is not None)
+    return 2 * (detection.kind == _SLOW) + (detection.source is not None and detection.target is not None)
 
 
 def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterable[int]) -> bool:
     """Say whether one attack is part of another that goes on at the same time.
 
-    A scan of many hosts contains the scans of single hosts by the same source at the same ports, guessing at many
-    hosts that at single ones, guessing by many sources that by single ones at the same port, and a fast scan the
-    slow one between the same ends.
+    A scan of many hosts contains the scans of single hosts by the same source at the same ports, fast or slow, but a
+    slow one no fast one; guessing at many hosts that at single ones, guessing by many sources that by single ones at
+    the same port, and a fast scan the slow one between the same ends.
     """
     of_kinds = big[0], small[0]
     shared, ports = set(big_ports) & set(small_ports), set(small_ports)
-    if of_kinds == ("horizontal_scan", "vertical_scan"):
-        return big[3] is None and _actor(big) == _actor(small) and 2 * len(shared) >= len(ports) > 0
+    if of_kinds in _PARTS and big[3] is None and small[3] is not None:
+        return _actor(big) == _actor(small) and 2 * len(shared) >= len(ports) > 0
     if big[0] in _FAST and small[0] == _SLOW:
         return _actor(big) == _actor(small) and _victim(big) == _victim(small)
     if of_kinds == ("brute_force", "brute_force") and None not in (small[2], small[3]):

@@ -82,7 +82,7 @@ _GUESSES: Final = (
     Case("brute_force", "fast", "SSH from inside", "brute_force:place=inside"),
     Case("brute_force", "fast", "RDP", "brute_force:port=3389,guesses=120"),
     Case("brute_force", "fast", "FTP", "brute_force:port=21,guesses=120"),
-    Case("brute_force", "fast", "a database", "brute_force:port=5432,guesses=120,place=inside"),
+    Case("brute_force", "fast", "a database", "brute_force:port=5432,place=inside"),
     Case("brute_force", "fast", "SSH at port 2222", "brute_force:port=2222"),
     Case("brute_force", "fast", "over IPv6", "brute_force:ipv6=1"),
     Case("brute_force", "fast", "100 sources at one host", "brute_force:sources=100,guesses=400"),

@@ -39,7 +39,7 @@ class BruteForce(Episode):
     def play(self, stage: Stage) -> Played:
         """Let every guess be a connection of its own, which is answered."""
         sources = attackers(stage, self.place, self.sources)
-        targets = hosts(stage, self.place, self.targets, *sources.tolist())
+        targets = hosts(stage, self.place, self.targets, *sources.tolist(), port=self.port)
         moments = paced(stage, self.seconds, self.guesses, self.jitter)
         guessed = guesses(stage, self, sources, targets, moments)
         who = "one address" if len(sources) == 1 else f"{len(sources)} addresses"

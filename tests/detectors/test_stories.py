@@ -49,6 +49,8 @@ BIGGER = [
     (guessing(2, source=None), guessing()),
     (said("vertical_scan", 2), said("slow_scan")),
     (said("horizontal_scan", 2), said("slow_scan", target=None)),
+    (said("horizontal_scan", 2, ports=(22, 80, 443)), said("slow_scan")),
+    (said("slow_scan", 2, target=None, ports=(22, 80, 443)), said("slow_scan")),
 ]
 
 
