@@ -17,7 +17,7 @@ from detectors.contract import (
     Parameters,
     View,
 )
-from detectors.scans import per_minute
+from detectors.scans import per_minute, unscattered
 from detectors.statistics.tables import EXAMPLES, FAST_PANES
 
 _DENSE: Final = 2
@@ -105,6 +105,7 @@ class HorizontalScan(Detector):
         false_positives=(
             "An authorised vulnerability scanner or inventory.",
             "A client of a clustered service, or a load balancer, all of whose members are down.",
+            "A client of a peer-to-peer network all of whose peers use one port.",
         ),
         response="Find out who runs the source and what the port is for. From inside it is how worms and intruders "
         "spread: isolate the source until it is explained.",
@@ -115,9 +116,10 @@ class HorizontalScan(Detector):
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score sources by failed targets: those of a port, of a block, or of hosts and ports mixed."""
         parts = [self._sweeps(view, parameters), self._mixed(view, parameters)]
-        found = [
-            part.filter(pl.col("value") >= pl.col("threshold")).select(_COLUMNS.names()) for part in parts if len(part)
-        ]
+        sweeps, mixed = (part.filter(pl.col("value") >= pl.col("threshold")) if len(part) else part for part in parts)
+        if len(sweeps):
+            sweeps = unscattered(sweeps, view, self.needs[2])
+        found = [part.select(_COLUMNS.names()) for part in (sweeps, mixed) if len(part)]
         if not found:
             return NO_SCORES
         rows = pl.concat([_NONE_FOUND, *found])

@@ -140,6 +140,38 @@ class VerticalScan(Detector):
         )
 
 
+def unscattered(sweeps: pl.DataFrame, view: View, scanner: Need) -> pl.DataFrame:
+    """Leave out own sources that fail outside on a port half as often as on others, ever another for each host.
+
+    That is what clients of peer-to-peer networks do all day; who searches for a service asks for it alone, or asks
+    every host for the same few.
+
+    Parameters
+    ----------
+    sweeps
+        Rows of the table `service`.
+    view, scanner
+        Where to ask for all that the sources failed on, and the need for it.
+    """
+    outbound = sweeps.filter(pl.col("source_internal") & ~pl.col("own") & (pl.col("port") > 0))
+    if outbound.is_empty():
+        return sweeps
+    least: int = outbound["failed_targets"].min()  # type: ignore[assignment]  # never empty
+    table = view.table(scanner, "failed_contacts", (1 + _ELSEWHERE) * least)
+    everything = table.select("source_key", tried="failed_contacts", tried_ports="failed_ports")
+    others, other_ports = pl.col("tried") - pl.col("failed_targets"), pl.col("tried_ports") - 1
+    scattered = (others >= _ELSEWHERE * pl.col("failed_targets")) & (_PEERS_PER_PORT * other_ports > others)
+    peers = outbound.join(everything, on="source_key").filter(scattered)
+    return sweeps.join(peers, on=("source_key", "port", "protocol"), how="anti", maintain_order="left")
+
+
+_ELSEWHERE: Final = 2
+"""How many times as often as on its usual port a client of such a network fails on all others, at least."""
+
+_PEERS_PER_PORT: Final = 2
+"""Fewer hosts than that share a port, on average, among those that choose their ports themselves."""
+
+
 def per_minute(hit: Mapping[str, Any]) -> float:
     """Say how many attempts there were a minute, counting a minute at least.
 

@@ -19,7 +19,7 @@ from detectors.contract import (
     Parameters,
     View,
 )
-from detectors.scans import per_minute
+from detectors.scans import per_minute, unscattered
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.tables import EXAMPLES
 
@@ -138,7 +138,7 @@ class SlowScan(Detector):
         "for compromised until it is explained.",
         version=2,
     )
-    needs: ClassVar = (Need("pair", _HOUR), Need("service", _HOUR), Need("pair", _DAY), Need("service", _DAY))
+    needs: ClassVar = tuple(Need(table, panes) for panes in _WINDOWS for table in ("pair", "service", "scanner"))
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
         """Score pairs and services over both windows, and keep the most telling row of each source and target."""
@@ -185,7 +185,7 @@ class SlowScan(Detector):
         """Score one window: pairs, blocks of them, and services."""
         name, goes_on = _WINDOWS[panes]
         inside, ports, hosts = f"inside_{name}", f"ports_{name}", f"hosts_{name}"
-        pair, service = (need for need in self.needs if need.panes == panes)
+        pair, service, scanner = (need for need in self.needs if need.panes == panes)
         pairs = view.table(pair, "failed_ports", min(map(parameters.least, (inside, ports, "fast_ports"))))
         services = view.table(service, "failed_targets", min(map(parameters.least, (inside, hosts))))
         if pairs.is_empty() and services.is_empty():
@@ -210,6 +210,8 @@ class SlowScan(Detector):
         services_of = _Limits(services, parameters, inside, hosts, own="own")
         fast = np.minimum(services_of.column("fast_targets"), services_of.limits("inside_hour", "fast_targets"))
         swept = services_of.reaching("failed_targets", since, fast)
+        if len(swept):
+            swept = unscattered(swept, view, scanner)
         if len(swept):
             found.append(
                 swept.join(_quick(pairs, parameters), on="source_key", how="anti").with_columns(

@@ -9,6 +9,9 @@ from detectors.finding import NETWORK, Detection, Finding
 LINK_SECONDS: Final = 3600
 """What follows upon an attack within so much event time belongs to the same story."""
 
+NEXT_SECONDS: Final = 300
+"""A scan of one host that begins so long after a scan of many was last seen is the next step, and no part of it."""
+
 _RELATED: Final = 20
 """How many others a finding names at most."""
 
@@ -18,6 +21,9 @@ _FAST: Final = ("horizontal_scan", "vertical_scan")
 _SLOW: Final = "slow_scan"
 _SPIKE: Final = "rejected_spike"
 _LEAK: Final = "exfiltration_burst"
+
+_PARTS: Final = {("horizontal_scan", "vertical_scan"), ("horizontal_scan", _SLOW), (_SLOW, _SLOW)}
+"""Kinds of a scan of many hosts and of a scan of one of them."""
 
 
 class Told(NamedTuple):
@@ -45,25 +51,23 @@ class Told(NamedTuple):
 
 def rank(detection: Detection) -> int:
     """Order the detections of a pane so that a bigger story comes before what is part of it."""
-    if detection.kind == _SLOW:
-        return 2
     if detection.kind == _SPIKE:
         return int(detection.entity != NETWORK)
-    return int(detection.source is not None and detection.target is not None)
+    return 2 * (detection.kind == _SLOW) + (detection.source is not None and detection.target is not None)
 
 
 def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterable[int]) -> bool:
     """Say whether one attack is part of another that goes on at the same time.
 
-    A scan of many hosts contains the scans of single hosts by the same source at the same ports, guessing at many
-    hosts that at single ones, guessing by many sources that by single ones at the same port, a fast scan the
-    slow one between the same ends, a spike of the whole network those at mostly the same ports, and a leak to many
-    peers that to single ones.
+    A scan of many hosts contains the scans of single hosts by the same source at the same ports, fast or slow, but a
+    slow one no fast one; guessing at many hosts that at single ones, guessing by many sources that by single ones at
+    the same port, a fast scan the slow one between the same ends, a spike of the whole network those at mostly the
+    same ports, and a leak to many peers that to single ones.
     """
     of_kinds = big[0], small[0]
     shared, ports = set(big_ports) & set(small_ports), set(small_ports)
-    if of_kinds == ("horizontal_scan", "vertical_scan"):
-        return big[3] is None and _actor(big) == _actor(small) and 2 * len(shared) >= len(ports) > 0
+    if of_kinds in _PARTS and big[3] is None and small[3] is not None:
+        return _actor(big) == _actor(small) and 2 * len(shared) >= len(ports) > 0
     if big[0] in _FAST and small[0] == _SLOW:
         return _actor(big) == _actor(small) and _victim(big) == _victim(small)
     if of_kinds == (_SPIKE, _SPIKE):
@@ -91,9 +95,16 @@ def containing(of: Key, part: Detection | Finding, among: Mapping[Key, Finding])
     found = [
         each
         for each, finding in among.items()
-        if each != of and continues(finding, pane) and contains(each, finding.ports, of, part.ports)
+        if each != of
+        and continues(finding, pane)
+        and contains(each, finding.ports, of, part.ports)
+        and not _is_next(part, finding)
     ]
     return min(found, key=lambda each: among[each].id, default=None)
+
+
+def _is_next(part: Detection | Finding, big: Finding) -> bool:
+    return part.kind == "vertical_scan" and part.first_seen > big.last_seen + NEXT_SECONDS
 
 
 def retold(told: Told, of: Key, detection: Detection) -> bool:

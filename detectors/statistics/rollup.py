@@ -22,7 +22,7 @@ _Keys = Callable[[Pane], UInt64Array]
 SHORT_PANES: Final = 15
 """Windows of up to so many panes are summed from the panes themselves."""
 
-TABLES: Final = frozenset({"pair", "service", "egress", "outflow"})
+TABLES: Final = frozenset({"pair", "service", "scanner", "egress", "outflow"})
 """The tables that long windows have: they count what failed, and what went out."""
 
 LEAST_BYTES: Final = 50_000

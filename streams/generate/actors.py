@@ -47,9 +47,17 @@ def attackers(stage: Stage, where: str, count: int) -> Indices:
     return stage.generator.permutation(stage.vpc.having(*roles))[:count]
 
 
-def hosts(stage: Stage, where: str, count: int, *but: int) -> Indices:
-    """Choose who is acted on: outside addresses, or own hosts, each once; fewer where there are not so many."""
-    roles = (Role.CROWD,) if where == OUTWARD else WORKING
+_SERVERS: Final = {5432: Role.DATABASE, 6379: Role.CACHE}
+"""Where services of a port are to be had, other than everywhere."""
+
+
+def hosts(stage: Stage, where: str, count: int, *but: int, port: int | None = None) -> Indices:
+    """Choose who is acted on: outside addresses, or own hosts, each once; fewer where there are not so many.
+
+    Whoever is after the service of a port looks for it where it is.
+    """
+    own = WORKING if port not in _SERVERS else (_SERVERS[port],)
+    roles = (Role.CROWD,) if where == OUTWARD else own
     return stage.generator.permutation(np.setdiff1d(stage.vpc.having(*roles), but))[:count]
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from streams.generate.actors import paced, way_out
-from streams.generate.conversation import Outcome, conversations
+from streams.generate.conversation import TCP, UDP, Outcome, conversations
 from streams.generate.episode import Episode, Played, Stage, parameter
 from streams.generate.network import Role
 from streams.generate.patterns import INSIDE, Spread
@@ -231,6 +231,42 @@ class BusyGateway(Episode):
             translator=gateway,
         )
         return Played(visited, f"{len(clients)} clients behind a NAT gateway make {self.visits} visits", gateway)
+
+
+@dataclass(frozen=True)
+class PeerToPeer(Episode):
+    """A workstation with a public address looks for peers of a file-sharing network, most of which are gone."""
+
+    kind: ClassVar[str] = "horizontal_scan"
+    expect: ClassVar[bool] = False
+    usual: ClassVar[bool] = False
+
+    minute: int = 31
+    seconds: int = 1500
+    peers: int = parameter(1200, "peers that are asked, each once", most=8000)
+    gone: float = parameter(0.6, "part of them that do not answer", least=0, most=1)
+    usual_port: float = parameter(0.25, "part of them at the port that is usual; others choose theirs", least=0, most=1)
+
+    def play(self, stage: Stage) -> Played:
+        """Ask peer after peer, over UDP and TCP."""
+        generator = stage.generator
+        source = int(generator.choice(stage.vpc.roles[Role.WORKSTATION]))
+        peers = generator.permutation(stage.vpc.roles[Role.CROWD])[: self.peers]
+        count = len(peers)
+        asked = conversations(
+            generator,
+            client=np.full(count, source),
+            server=peers,
+            server_port=np.where(
+                generator.random(count) < self.usual_port, 6881, generator.integers(1_025, 65_536, count)
+            ),
+            begin=paced(stage, self.seconds, count, 1.0),
+            sent=generator.integers(60, 400, count),
+            received=generator.integers(60, 2_000, count),
+            protocol=np.where(generator.random(count) < 0.6, UDP, TCP),
+            outcome=np.where(generator.random(count) < self.gone, Outcome.SILENT, Outcome.ANSWERED),
+        )
+        return Played(asked, f"a workstation asks {count} peers of a file-sharing network", source)
 
 
 @dataclass(frozen=True)

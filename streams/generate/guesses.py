@@ -18,6 +18,11 @@ _SEGMENT: Final = 150
 _PAYLOAD: Final = (700, 1_700)
 """Bytes each way: with headers 1 to 4 kB in 10 to 25 packets, as a login over SSH that fails has."""
 
+_DATABASE_PAYLOAD: Final = (150, 450)
+"""The same at a database: no keys are exchanged, so there is little more than a name, a challenge and a refusal."""
+
+_DATABASES: Final = (1433, 1521, 3306, 5432, 6379, 27017)
+
 
 @dataclass(frozen=True)
 class BruteForce(Episode):
@@ -39,7 +44,7 @@ class BruteForce(Episode):
     def play(self, stage: Stage) -> Played:
         """Let every guess be a connection of its own, which is answered."""
         sources = attackers(stage, self.place, self.sources)
-        targets = hosts(stage, self.place, self.targets, *sources.tolist())
+        targets = hosts(stage, self.place, self.targets, *sources.tolist(), port=self.port)
         moments = paced(stage, self.seconds, self.guesses, self.jitter)
         guessed = guesses(stage, self, sources, targets, moments)
         who = "one address" if len(sources) == 1 else f"{len(sources)} addresses"
@@ -104,6 +109,7 @@ def guesses(
     generator, turn = stage.generator, np.arange(len(moments))
     # Where both go by turns, each round begins with the next target, so that every source meets every target.
     shift = turn // (len(sources) * len(targets) // gcd(len(sources), len(targets)))
+    payload = _DATABASE_PAYLOAD if episode.port in _DATABASES else _PAYLOAD
     guessed = conversations(
         generator,
         client=sources[turn % len(sources)],
@@ -111,8 +117,8 @@ def guesses(
         server_port=episode.port,
         begin=moments,
         seconds=np.minimum(generator.integers(1, 6, len(moments)), episode.seconds),
-        sent=generator.integers(*_PAYLOAD, len(moments)),
-        received=generator.integers(*_PAYLOAD, len(moments)),
+        sent=generator.integers(*payload, len(moments)),
+        received=generator.integers(*payload, len(moments)),
         translator=way_out(stage, episode.place),
         segment=_SEGMENT,
     )

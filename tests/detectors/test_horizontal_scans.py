@@ -51,6 +51,28 @@ def test_nine_net_misses_among_outside_hosts_are_a_scan_and_eight_are_not() -> N
     assert found("horizontal_scan", [attempt(OWN, each, 23) for each in SITES[:8]]) == []
 
 
+def peers(*, usual: int = 4, chosen: int = 1025) -> list[Row]:
+    """Attempts to reach peers that are gone, one in so many at the usual port."""
+    said: dict[str, Any] = {"protocol": 17, "tcp_flags": None}
+    return [
+        attempt(OWN, each, 6881 if number % usual == 0 else chosen + number * 613, **said)
+        for number, each in enumerate(SITES)
+    ]
+
+
+def test_who_looks_for_peers_that_each_choose_a_port_scans_nobody() -> None:
+    assert found("horizontal_scan", peers()) == []
+    assert len(found("horizontal_scan", peers(usual=1))) == 1
+    worm = [attempt(OWN, each, (23, 80, 2323, 7547)[number % 4]) for number, each in enumerate(SITES)]
+    assert len(found("horizontal_scan", worm)) == 1
+
+
+def test_who_looks_for_peers_and_scans_as_well_is_found() -> None:
+    elsewhere = [attempt(OWN, f"192.0.2.{number}", 445) for number in range(1, 101)]
+    (scan,) = found("horizontal_scan", [*peers(), *elsewhere])
+    assert (scan.value, scan.summary) == (100, f"{OWN} tried port 445 of 100 hosts in vain within six minutes")
+
+
 def test_strangers_that_are_refused_at_a_few_public_hosts_are_no_finding() -> None:
     assert found("horizontal_scan", [attempt(OUTSIDE, each, 445, action="REJECT") for each in TARGETS[:24]]) == []
 

@@ -80,6 +80,14 @@ def test_a_slow_ping_sweep_is_found() -> None:
     assert "protocol 1 of" in scan.summary
 
 
+def test_who_looks_for_peers_all_day_scans_nobody_slowly() -> None:
+    sites = [f"203.0.{n // 200}.{n % 200 + 1}" for n in range(240)]
+    ports = [6881 if n % 4 == 0 else 1025 + 251 * n for n in range(240)]
+    rows = [attempt(OWN, site, port, end=when(n)) for n, (site, port) in enumerate(zip(sites, ports, strict=True))]
+    assert told(rows, ["slow_scan"], minutes=250) == []
+    assert told([{**row, "destination_port": 6881} for row in rows], ["slow_scan"], minutes=250) != []
+
+
 def test_slow_scans_of_several_hosts_are_one_finding() -> None:
     rows = [attempt(OWN, f"10.0.1.{n % 4}", 1000 + n // 4, end=when(n)) for n in range(60)]
     assert {(scan.source, scan.target) for scan in told(rows, ["slow_scan"], minutes=70)} == {(OWN, None)}

@@ -5,7 +5,7 @@ import pytest
 
 from detectors.finding import NETWORK, Detection, Finding
 from detectors.incidents import Incidents
-from detectors.stories import LINK_SECONDS
+from detectors.stories import LINK_SECONDS, NEXT_SECONDS
 from detectors.watch import END_OF_TIME
 from tests.detectors.detections import detection
 from tests.detectors.records import at
@@ -66,6 +66,8 @@ BIGGER = [
     (everywhere(2), spike()),
     (everywhere(2), spike(target=None, entity="eni-7")),
     (everywhere(2), spike(source=SOURCE, target=None, entity=SOURCE)),
+    (said("horizontal_scan", 2, ports=(22, 80, 443)), said("slow_scan")),
+    (said("slow_scan", 2, target=None, ports=(22, 80, 443)), said("slow_scan")),
 ]
 
 
@@ -82,6 +84,17 @@ def test_what_is_part_of_a_story_that_goes_on_is_not_told(big: Detection, small:
     later = small.model_copy(update={"pane": at(4), "window_end": at(5), "last_seen": at(4, 30)})
     (whole,) = story(big, later)
     assert (whole.kind, whole.last_seen, whole.window_end) == (big.kind, at(4, 30), at(5))
+
+
+@pytest.mark.parametrize(("quiet", "apart"), [(5, 1), (6, 2)])
+def test_a_scan_of_one_host_that_begins_well_after_that_of_many_is_the_next_step(quiet: int, apart: int) -> None:
+    big = said("horizontal_scan", 2, ports=(22, 80, 443))
+    begun = big.last_seen + (NEXT_SECONDS if apart == 1 else NEXT_SECONDS + 1)
+    pane = 2 + quiet
+    later = said("vertical_scan", pane, first_seen=begun, last_seen=begun + 30)
+    findings = story(big, later)
+    assert len(findings) == apart
+    assert all(len(each.related) == apart - 1 for each in findings)
 
 
 @pytest.mark.parametrize(("big", "small"), BIGGER)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -121,6 +122,26 @@ def test_a_label_of_another_kind_is_not_found_by_a_scan(tmp_path: Path) -> None:
 def test_a_directory_without_a_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"manifest\.json and truth\.jsonl are needed"):
         list(recorded.scores(tmp_path))
+
+
+def test_some_cases_are_run_alone_with_other_seeds_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, list[str]]] = []
+
+    def small(seed: int, cases: Sequence[Case], **_: int) -> Traffic:
+        asked.append((seed, [case.name for case in cases]))
+        episodes = tuple(case.episode for case in cases)
+        return Traffic(seed=seed, minutes=12, hosts=40, records_per_minute=100, episodes=episodes)
+
+    monkeypatch.setattr("evaluation.__main__.attacked", small)
+    result = tmp_path / "result.json"
+    asking = ["--seeds", "1", "--first-seed", "11", "--result", str(result), "--only"]
+    done = CliRunner().invoke(main, [*asking, "240 ports in 3"])
+    assert done.exit_code == 0, done.output
+    assert (asked, result.exists()) == ([(11, ["240 ports in 3 min"])], False)
+    assert "240 ports in 3 min" in done.stdout
+    assert "no case matches" in CliRunner().invoke(main, [*asking, "teleportation"]).output
 
 
 def test_a_whole_evaluation_writes_its_figures_and_leaves_absent_traffic_out_in_one_line(

@@ -84,6 +84,13 @@ def test_most_visits_through_the_gateway_are_answered() -> None:
     assert back.select("srcaddr", "dstport").n_unique() > 0.95 * out.select("dstaddr", "srcport").n_unique()
 
 
+def test_most_peers_are_gone_and_most_choose_a_port_of_their_own() -> None:
+    label, logged = during("PeerToPeer")
+    out = logged.filter(pl.col("srcaddr") == label.source, ~pl.col("dstaddr").str.starts_with("10."))
+    ports = out["dstport"].value_counts(sort=True)
+    assert (ports["dstport"][0], ports.height > 500) == (6881, True)
+
+
 def test_the_nightly_backup_is_there_once_a_day_between_the_same_ends() -> None:
     two = Traffic(minutes=1600, hosts=40, records_per_minute=30, episodes=choose(["nightly_backup"], expect=False))
     labels = two.truth()
