@@ -17,7 +17,10 @@ from detectors.watch import END_OF_TIME, Watch
 from tests.detectors import strategies
 from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt, exchange, watching
 
-PARAMETERS = {"vertical_scan": {"ports": 3}, "exfiltration_burst": {"cold_factor": 1, "deviations": 0}}
+PARAMETERS: dict[str, dict[str, float]] = {
+    "vertical_scan": {"ports": 3},
+    "exfiltration_burst": {"floor_bytes": 50_000_000, "cold_bytes": 1, "deviations": 0},
+}
 
 OPEN_PANES = SPREAD_SECONDS // 60
 """How many panes behind the watermark are open."""
