@@ -180,9 +180,11 @@ def _detailed(view: View, pairs: pl.DataFrame) -> pl.DataFrame:
     )
     return (
         pairs.join(details, on=("source_key", "target_key"), how="left")
+        .join(details.group_by("source_key").agg(serving=pl.col("served").all()), on="source_key", how="left")
         .with_columns(
             pl.col("example_ports", "protocols").fill_null([]),
-            pl.col("served").fill_null(value=False),
+            # Of a peer that is silent now, nothing tells who opened; a host that serves all others served it too.
+            served=pl.coalesce("served", "serving", pl.lit(value=False)),
             first_seen=begin,
             last_seen=pl.min_horizontal(end, pl.lit(view.pane + PANE_SECONDS)),
         )

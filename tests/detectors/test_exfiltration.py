@@ -279,3 +279,14 @@ def test_a_slow_leak_to_ever_new_peers_is_one_finding() -> None:
 def test_what_a_host_sends_all_day_to_a_peer_that_was_there_from_the_start_is_no_leak() -> None:
     steady = [row for pane in range(0, DAY + 120, 5) for row in upload(MEGABYTE, pane=pane, peer=OTHER)]
     assert findings(steady) == []
+
+
+def test_what_visitors_fetch_all_day_is_no_slow_leak() -> None:
+    rows = [
+        row
+        for number, pane in enumerate(range(0, 10 * HOUR, 3))
+        for row in exchange(
+            f"198.51.100.{number // 15}", HOST, sent=900, received=1_200_000, packets=900, end=at(pane, 30)
+        )
+    ]
+    assert findings(rows) == []
