@@ -90,11 +90,11 @@ class ExfiltrationBurst(Detector):
             ),
             Parameter(
                 name="cold_bytes",
-                default=500_000_000,
+                default=100_000_000,
                 unit="bytes",
                 meaning="What must be sent within a minute or five while neither the host nor its peers have six "
                 "windows of past; also the most that is asked of a host without a past.",
-                reason="Slips' limit for one peer within an hour; without a past, only what is large anywhere counts.",
+                reason="Fixed limits of others for one transfer (Slips, Splunk): what is large anywhere.",
                 minimum=1,
             ),
         ),

@@ -53,9 +53,9 @@ def test_an_upload_at_the_floor_is_a_burst_and_one_below_is_not() -> None:
 
 
 def test_without_any_past_only_what_is_much_anywhere_counts_and_little_is_made_of_it() -> None:
-    assert bursts(upload(499 * MEGABYTE)) == []
-    (burst,) = bursts(upload(500 * MEGABYTE))
-    assert (burst.threshold, burst.baseline, burst.severity) == (500 * MEGABYTE, None, "low")
+    assert bursts(upload(99 * MEGABYTE)) == []
+    (burst,) = bursts(upload(100 * MEGABYTE))
+    assert (burst.threshold, burst.baseline, burst.severity) == (100 * MEGABYTE, None, "low")
     assert burst.evidence["compared_with"] == "fixed limit"
 
 
