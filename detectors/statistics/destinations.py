@@ -71,6 +71,7 @@ class Destinations:
         """How many hours were learned."""
         self._changed = np.zeros(SHARDS, np.bool_)
         self._stored: set[int] = set()
+        self._stored_count = -1
 
     def __len__(self) -> int:
         """Count the pairs."""
@@ -144,7 +145,9 @@ class Destinations:
 
     def changes(self, *, whole: bool) -> Iterator[Change]:
         """Yield what changed since the last call, or all there is."""
-        yield Change.of_document("position", [self.count])
+        if whole or self.count != self._stored_count:
+            yield Change.of_document("position", [self.count])
+        self._stored_count = self.count
         used = set(self.shards)
         for shard in sorted(used if whole else used & set(np.flatnonzero(self._changed).tolist())):
             yield Change(f"shards/{shard}", self.shard(shard))
@@ -156,7 +159,8 @@ class Destinations:
         """Take up what `changes` yielded, in a new memory."""
         for change in changes:
             if change.name == "position":
-                self.count = max(self.count, *change.document())
+                (self.count,) = change.document()
+                self._stored_count = self.count
             else:
                 self.take(change.frame())
                 self._stored.add(int(change.name.removeprefix("shards/")))

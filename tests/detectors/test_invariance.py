@@ -35,8 +35,8 @@ from tests.detectors.records import Row, attempt, exchange
 PARAMETERS: Mapping[str, Mapping[str, float]] = {
     "vertical_scan": {"ports": 2},
     "horizontal_scan": {"targets": 2},
-    "exfiltration_burst": {"floor_bytes": 50, "floor_hour_bytes": 100_000, "floor_day_bytes": 100_000, "part_bytes": 1}
-    | {"asymmetry": 0, "cold_bytes": 1, "deviations": 0, "known_factor": 1, "served_factor": 1},
+    "exfiltration_burst": {"floor_bytes": 50.0, "floor_hour_bytes": 1e5, "floor_day_bytes": 1e5, "part_bytes": 1}
+    | {"asymmetry": 0, "cold_bytes": 1, "deviations": 0, "known_factor": 1, "served_factor": 1.0},
     "slow_scan": {"inside_hour": 1, "inside_day": 2, "ports_hour": 1, "hosts_hour": 1},
     "brute_force": {"burst": 2, "steady": 2, "slow": 2, "slow_hours": 1, "elsewhere_factor": 1, "targets": 2}
     | {"sources": 2, "refused": 2, "spread": 9, "spread_elsewhere": 9, "share": 0.1, "known_seconds": 0},

@@ -18,7 +18,10 @@ from detectors.watch import END_OF_TIME, Watch
 from tests.detectors import strategies
 from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt, exchange, watching
 
-PARAMETERS = {"vertical_scan": {"ports": 3}, "exfiltration_burst": {"cold_factor": 1, "deviations": 0}}
+PARAMETERS: dict[str, dict[str, float]] = {
+    "vertical_scan": {"ports": 3},
+    "exfiltration_burst": {"floor_bytes": 50_000_000, "cold_bytes": 1, "deviations": 0},
+}
 
 OPEN_PANES = SPREAD_SECONDS // 60
 """How many panes behind the watermark are open."""
@@ -174,7 +177,7 @@ def test_who_is_named_only_by_a_record_behind_the_window_is_named() -> None:
     watch = uploads()
     watch.apply(records([upload(0, 9)]), span(0))
     bursts = watch.advance(END_OF_TIME).detections
-    assert panes(bursts) == list(range(2, 9))
+    assert panes(bursts) == list(range(2, 10))
     assert {(burst.source, burst.target, burst.ports) for burst in bursts} == {(INSIDE, OUTSIDE, (443,))}
     assert {(burst.first_seen, burst.last_seen) for burst in bursts} == {(at(0), at(9))}
     assert [burst.value for burst in bursts[:3]] == [60_000_000, 80_000_000, 100_000_000]

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from zstandard import ZstdCompressor
@@ -36,6 +37,17 @@ def test_a_file_of_version_1_is_read() -> None:
     assert office == pytest.approx((1e7, 0, 180), rel=1 / 16)
     assert backup == (0, 0, 180)
     assert usual(baselines, "rejected", THREE)[1] == pytest.approx((6, 1 / 1.2816, 180))
+
+
+def test_a_file_of_version_2_says_where_hosts_sent_much() -> None:
+    baselines = baseline_files.read(GOLDEN.with_name("version-2.parquet.zst"))
+    hosts, peers = np.array([FIRST, SECOND, THIRD], np.uint64), np.array([901, 902, 901], np.uint64)
+    known = baselines.destinations.known(hosts, peers)
+    assert known["hours"].to_list() == [3, 1, 0]
+    assert known["age"].to_list() == [2, 1, 0]
+    assert known["most"].to_list() == pytest.approx([15e6, 2e6, 0], rel=1 / 16)
+    assert known["others"].to_list() == [0, 0, 1]
+    assert len(baseline_files.read(GOLDEN).destinations) == 0
 
 
 def test_what_is_written_is_what_was_read(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -7,6 +8,7 @@ from detectors.state import Change
 from detectors.statistics import baseline_pieces
 from detectors.statistics.baseline_pieces import SHARD, VERSION, BaselineError
 from detectors.statistics.baselines import Baselines
+from detectors.statistics.pane import Egress
 from tests.detectors.statistics.pasts import DAY, FIRST, MONDAY, SECOND, THIRD, hosts, learn, usual
 
 
@@ -51,6 +53,22 @@ def test_what_is_taken_up_can_be_stored_and_goes_on_learning(learned: Baselines)
     assert again.exported().equals(taken.exported())
 
 
+def test_destinations_are_exported_beside_the_bytes_that_hosts_send() -> None:
+    hosts_of = pl.DataFrame({"key": [FIRST, SECOND], "internal": True, "outbound_bytes": 5_000_000, "rejected": 1})
+    baselines = Baselines()
+    baselines.learn(60 * MONDAY, hosts_of.cast({"key": pl.UInt64, "outbound_bytes": pl.Int64, "rejected": pl.Int64}))
+    keys, peers = np.array([FIRST, SECOND], np.uint64), np.array([8, 9], np.uint64)
+    baselines.destinations.learn(Egress(keys, keys, peers, np.array([2_000_000, 3_000_000]), np.zeros(2, np.int64)))
+    taken = Baselines()
+    taken.take(baselines.exported())
+    assert taken.exported().equals(baselines.exported())
+    assert taken.destinations.known(keys, peers).equals(baselines.destinations.known(keys, peers))
+    assert taken.destinations.known(keys, peers)["hours"].to_list() == [1, 1]
+    again = Baselines()
+    again.restore([Change(change.name, change.encoded()) for change in taken.changes()])
+    assert again.exported().equals(taken.exported())
+
+
 def test_nothing_is_exported_by_baselines_that_learned_nothing() -> None:
     assert Baselines().exported().schema == SHARD
     assert Baselines().exported().is_empty()
@@ -85,6 +103,13 @@ def test_what_makes_no_sense_is_refused(learned: Baselines, spoilt: dict[str, pl
     rows = learned.exported().with_columns(**spoilt)
     with pytest.raises(BaselineError, match=message):
         Baselines().take(rows)
+
+
+def test_destinations_of_hosts_of_other_shards_are_refused(learned: Baselines) -> None:
+    strange = [[{"host": 255 << 56, "peer": 2, "first": 1, "last": 1, "hours": 1, "most": 9}]]
+    row = learned.exported().head(1).with_columns(pl.Series("destinations", strange, SHARD["destinations"]))
+    with pytest.raises(BaselineError, match="destinations belong to hosts of other shards"):
+        Baselines().take(row)
 
 
 def test_hosts_out_of_order_are_refused(learned: Baselines) -> None:

@@ -208,3 +208,43 @@ def test_what_has_a_label_of_its_own_is_the_same_whatever_else_is_played() -> No
     (alone,), _ = played("slow_scan:label=mine")
     among, _ = played("slow_scan", "slow_scan:seconds=3000", "slow_scan:label=mine")
     assert alone in among
+
+
+@pytest.mark.parametrize(
+    ("asked", "peers", "protocol", "port"),
+    [
+        ("exfiltration_burst:bytes=10000000", 1, 6, 443),
+        ("exfiltration_burst:bytes=10000000,seconds=60,connections=1,host=workstation", 1, 6, 443),
+        ("exfiltration_burst:bytes=10000000,connections=40,targets=8,port=8443", 8, 6, 8443),
+        ("exfiltration_burst:bytes=10000000,port=53,protocol=udp", 1, 17, 53),
+        ("exfiltration_burst:bytes=10000000,protocol=icmp,host=application server", 1, 1, 0),
+        ("exfiltration_burst:bytes=10000000,ipv6=1", 1, 6, 443),
+        ("slow_leak:bytes=10000000", 1, 6, 443),
+    ],
+)
+def test_a_leak_sends_what_was_asked_for_and_gets_little(asked: str, peers: int, protocol: int, port: int) -> None:
+    (label,), records = played(asked)
+    assert label.source is not None
+    assert (label.target is None) == (peers > 1)
+    sent = of(label, records).filter(
+        pl.col("protocol") == protocol, pl.col("dstport") == port, pl.col("flow-direction") == "egress"
+    )
+    outside = sent if label.target else sent.filter(~INSIDE)
+    assert outside["dstaddr"].n_unique() == peers
+    assert 9_500_000 <= outside["bytes"].sum() <= 11_500_000
+    back = records.filter(pl.col("dstaddr") == label.source, pl.col("srcaddr").is_in(outside["dstaddr"].to_list()))
+    assert back["bytes"].sum() * 5 < outside["bytes"].sum()
+
+
+def test_a_leak_through_the_gateway_is_logged_there_too() -> None:
+    (label,), records = played("exfiltration_burst:bytes=20000000,host=worker,gateway=1")
+    reached = records.filter(pl.col("dstaddr") == label.target, pl.col("flow-direction") == "egress")
+    assert reached["srcaddr"].n_unique() == 2
+
+
+def test_a_slow_leak_sends_a_little_at_a_time() -> None:
+    (label,), records = played("slow_leak:bytes=60000000")
+    sent = of(label, records).filter(pl.col("flow-direction") == "egress")
+    in_five_minutes = sent.group_by(pl.col("end") // 300).agg(pl.col("bytes").sum())["bytes"]
+    assert in_five_minutes.is_between(1, 7_999_999).all()
+    assert label.end - label.start > 3000

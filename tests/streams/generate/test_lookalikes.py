@@ -96,3 +96,21 @@ def test_the_nightly_backup_is_there_once_a_day_between_the_same_ends() -> None:
     labels = two.truth()
     assert [label.start - two.start for label in labels] == [180, 86_580]
     assert len({(label.source, label.target) for label in labels}) == 1
+
+
+def test_the_migration_stays_inside() -> None:
+    label, logged = during("InternalMigration")
+    assert (label.source, label.target) == (None, None)
+    copied = logged.filter(pl.col("dstport") == 22, pl.col("bytes") > 10**7, pl.col("flow-direction") == "egress")
+    assert copied["bytes"].sum() > 7 * 10**9
+    assert copied["srcaddr"].n_unique() == 4
+    assert copied["dstaddr"].str.starts_with("10.").all()
+
+
+def test_the_update_and_the_download_are_much_that_comes_in() -> None:
+    for name, clients in (("SoftwareUpdate", 30), ("LargeDownload", 1)):
+        label, logged = during(name)
+        came = logged.filter(pl.col("srcaddr") == label.target, pl.col("flow-direction") == "ingress")
+        went = logged.filter(pl.col("dstaddr") == label.target, pl.col("flow-direction") == "egress")
+        assert came["dstaddr"].n_unique() >= clients
+        assert came["bytes"].sum() > 20 * went["bytes"].sum() > 0

@@ -1,0 +1,285 @@
+"""Uploads of own hosts, held against their past, their peers, and what the same destination got before."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import polars as pl
+
+from detectors.contract import SCORES, Need, Parameters, View
+from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.grouping import Groups
+from detectors.statistics.peers import ENOUGH_WINDOWS
+from detectors.statistics.rollup import LEAST_BYTES
+from detectors.statistics.tables import EXAMPLES
+
+FAST: Final = (1, 5)
+HOUR: Final = 60
+DAY: Final = 1440
+SLOW: Final[Mapping[int, str]] = {HOUR: "floor_hour_bytes", DAY: "floor_day_bytes"}
+"""Floors of the slow windows, by their panes."""
+
+DETAILS: Final = Need("egress", 7)
+"""Where ports are looked up: as far back as panes are kept, which holds the last block of the slow windows."""
+
+CONTACTS: Final = Need("contact", 5)
+"""Where it is looked up who asks whom, for gateways."""
+
+_PEERS_FACTOR: Final = 2
+"""How far above what is usual among its peers a host without a past must lie."""
+
+_OFTEN_HOURS: Final = 3
+_OLD_HOURS: Final = 20
+"""A peer is well known that got much in so many hours, or so many hours ago for the first time."""
+
+_COMMON_HOSTS: Final = 3
+"""A peer to which so many other hosts send much is nobody's secret."""
+
+_WHOLE: Final = 0.8
+"""Part of all that goes to one peer from which on the leak is one to that peer."""
+
+_BUSIEST: Final = 0.6
+"""Part of a day's bytes that may lie in one hour for the leak to be slow."""
+
+_DAY_PARTS: Final = 10
+"""How many times as much as in an hour a part of a day's leak is."""
+
+
+def fast(view: View, parameters: Parameters, panes: int) -> pl.DataFrame | None:
+    """Return the uploads of hosts that send more than usual within minutes."""
+    hosts = view.table(Need("host", panes), "outbound_bytes", parameters.least("floor_bytes"))
+    hosts = hosts.filter("internal")
+    if hosts.is_empty():
+        return None
+    keys = hosts["key"]
+    known = pl.concat(
+        [hosts, view.baseline("outbound_bytes", keys, panes), view.peers("outbound_bytes", keys, panes)],
+        how="horizontal",
+    ).with_columns(parameters.column(name, keys) for name in ("floor_bytes", "deviations", "cold_bytes"))
+    warm = pl.min_horizontal("windows", "own_windows") >= ENOUGH_WINDOWS
+    peers = pl.col("peers").is_not_null()
+    usual = pl.col("median") + pl.col("deviations") * pl.max_horizontal("spread", 0.1 * pl.col("median"))
+    among = pl.min_horizontal(_PEERS_FACTOR * pl.col("peers"), "cold_bytes")
+    loud = known.select(
+        pl.col("key").alias("source_key"),
+        "windows",
+        pl.col("floor_bytes").alias("floor"),
+        by=pl.when(warm).then(pl.lit("own past")).when(peers).then(pl.lit("peers")).otherwise(pl.lit("fixed limit")),
+        limit=pl.when(warm)
+        .then(pl.max_horizontal("floor_bytes", usual))
+        .when(peers)
+        .then(pl.max_horizontal("floor_bytes", among))
+        .otherwise(pl.max_horizontal("floor_bytes", "cold_bytes")),
+        baseline=pl.when(warm).then("median").when(peers).then("peers"),
+        total="outbound_bytes",
+    ).filter(pl.col("total") >= pl.col("limit"))
+    return _uploads(view, parameters, panes, 1).join(loud, on="source_key") if len(loud) else None
+
+
+def slow(view: View, parameters: Parameters, panes: int) -> pl.DataFrame | None:
+    """Return the uploads over an hour or a day that go on, and of which no minutes tell."""
+    pairs, least = _uploads(view, parameters, panes, _DAY_PARTS if panes == DAY else 1), parameters.least(SLOW[panes])
+    if panes == DAY and len(pairs):
+        recent = view.table(Need("outflow", HOUR), "outbound_bytes", LEAST_BYTES)
+        pairs = pairs.join(
+            recent.select("source_key", "target_key", recently="last_seen"), on=("source_key", "target_key"), how="left"
+        ).filter(pl.col("recently").is_not_null().any().over("source_key"))
+        pairs = pairs.with_columns(last_seen=pl.coalesce("recently", "last_seen")).drop("recently")
+    if pairs.is_empty():
+        return None
+    # Nearly always this is where it ends, so it costs no more than it must.
+    if Groups(pairs["source_key"].to_numpy()).sum(pairs["outbound_bytes"].to_numpy()).max() < least:
+        return None
+    floor = parameters.column(SLOW[panes], pairs["source_key"]).alias("floor")
+    pairs = pairs.with_columns(floor, parameters.column("floor_bytes", pairs["source_key"]))
+    most = pl.max_horizontal(_BUSIEST * pl.col("outbound_bytes"), pl.col("floor") / 2)
+    slow = pl.col("busiest_bytes") < (pl.col("floor_bytes") if panes == HOUR else most)
+    pairs = pairs.filter(slow).filter(pl.col("outbound_bytes").sum().over("source_key") >= pl.col("floor"))
+    if pairs.is_empty():
+        return None
+    keys = pairs["source_key"].unique().sort()
+    usual = view.baseline("outbound_bytes", keys, 5).with_columns(keys)
+    # The last hour says nothing: a leak that takes a day is all that it holds.
+    known = pl.col("windows") > HOUR
+    expected = (pl.col("median") + pl.col("spread")) * (panes / 5)
+    held = pairs.join(usual, on="source_key", how="left").with_columns(
+        by=pl.when(known).then(pl.lit("own past")).otherwise(pl.lit("fixed limit")),
+        limit=pl.when(known).then(pl.max_horizontal("floor", expected)).otherwise("floor"),
+        baseline=pl.when(known).then(pl.col("median") * (panes / 5)),
+        slow=pl.lit(value=True),
+    )
+    return held.filter(pl.col("outbound_bytes").sum().over("source_key") >= pl.col("limit"))
+
+
+def _uploads(view: View, parameters: Parameters, panes: int, parts: int) -> pl.DataFrame:
+    """Return the pairs of a host and a peer that it sent much more than it got back."""
+    pairs = view.table(Need("outflow", panes), "outbound_bytes", parts * parameters.least("part_bytes"))
+    hosts = pairs["source_key"]
+    one_sided = pl.col("outbound_bytes") >= pl.col("asymmetry") * pl.col("inbound_bytes")
+    return (
+        pairs.with_columns(parameters.column("part_bytes", hosts), parameters.column("asymmetry", hosts))
+        .filter(one_sided, pl.col("outbound_bytes") >= parts * pl.col("part_bytes"))
+        .with_columns(window_panes=pl.lit(panes, pl.Int64))
+    )
+
+
+def told(view: View, parameters: Parameters, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Hold uploads against what the host sent these peers before, alone and together."""
+    hosts = pairs["source_key"]
+    known = pl.concat([pairs, view.destinations(hosts, pairs["target_key"])], how="horizontal").with_columns(
+        parameters.column("known_factor", hosts), parameters.column("served_factor", hosts)
+    )
+    from_the_start = (pl.col("hours") > 0) & (pl.col("age") == pl.col("learned") - 1)
+    familiar = (pl.col("age") >= _OLD_HOURS) | from_the_start
+    most = pl.col("known_factor") * pl.col("most")
+    if "slow" in pairs.columns:
+        # While no hour is learned, nobody knows what has always been so.
+        known = known.filter(pl.col("learned") > 0)
+        # What was learned within the day may be the leak itself.
+        most = pl.when(familiar).then(most).otherwise(0)
+    else:
+        familiar |= pl.col("hours") >= _OFTEN_HOURS
+    known = known.with_columns(
+        familiar=familiar,
+        fresh=~familiar & (pl.col("outbound_bytes") >= most),
+        bar=pl.max_horizontal(
+            "limit", most, pl.when(familiar).then(pl.col("known_factor") * pl.col("floor")).otherwise(0)
+        ),
+    ).filter(_over() | (_together() >= pl.col("limit")))
+    if known.is_empty():
+        return NOTHING
+    known = _without_forwarders(view, _detailed(view, known))
+    alone = known.filter(_over())
+    several = known.filter("fresh").filter(pl.len().over("source_key") > 1, _together() >= pl.col("limit"))
+    unusual = _together() - pl.col("baseline").fill_null(0)
+    mostly_one = pl.col("outbound_bytes").max().over("source_key") >= _WHOLE * unusual
+    several = several.join(alone.select("source_key").unique(), on="source_key", how="anti").vstack(
+        several.join(alone.select("source_key").unique(), on="source_key", how="semi").filter(~mostly_one)
+    )
+    alone = alone.join(several.select("source_key"), on="source_key", how="anti").with_columns(
+        value=pl.col("outbound_bytes").cast(pl.Float64),
+        threshold="bar",
+        targets=pl.lit(1, pl.Int64),
+        example_targets=pl.concat_list("target_key"),
+    )
+    return pl.concat([each.select(COLUMNS.names()) for each in map(_judged, (alone, _joined(several)))])
+
+
+def _over() -> pl.Expr:
+    return pl.col("outbound_bytes") >= pl.col("bar")
+
+
+def _together() -> pl.Expr:
+    return pl.col("outbound_bytes").filter("fresh").sum().over("source_key")
+
+
+def _detailed(view: View, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Add ports, protocols and closer times, and raise the bar of what peers came to fetch."""
+    slow = "slow" in pairs.columns
+    least = LEAST_BYTES if slow else _least(pairs)
+    details = view.table(DETAILS, "outbound_bytes", least).select(
+        "source_key", "target_key", "example_ports", "protocols", "served", first="first_seen", last="last_seen"
+    )
+    # Contacts tell the times of a burst; of a leak that takes hours, those that ports are looked up in are the last.
+    begin, end = (
+        ("first_seen", "last_seen") if slow else (pl.coalesce("first", "first_seen"), pl.coalesce("last", "last_seen"))
+    )
+    return (
+        pairs.join(details, on=("source_key", "target_key"), how="left")
+        .join(details.group_by("source_key").agg(serving=pl.col("served").all()), on="source_key", how="left")
+        .with_columns(
+            pl.col("example_ports", "protocols").fill_null([]),
+            # Of a peer that is silent now, nothing tells who opened; a host that serves all others served it too.
+            served=pl.coalesce("served", "serving", pl.lit(value=False)),
+            first_seen=begin,
+            last_seen=pl.min_horizontal(end, pl.lit(view.pane + PANE_SECONDS)),
+        )
+        .with_columns(
+            fresh=pl.col("fresh") & ~pl.col("served"),
+            bar=pl.when("served")
+            .then(pl.max_horizontal("bar", pl.col("served_factor") * pl.col("floor")))
+            .otherwise("bar"),
+        )
+    )
+
+
+def _least(pairs: pl.DataFrame) -> int:
+    return int(pairs["outbound_bytes"].to_numpy().min())
+
+
+def _without_forwarders(view: View, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Leave out gateways where the host is there too for which they forward: a leak through one is one leak."""
+    panes = pairs["window_panes"][0]
+    everybody = view.table(Need("outflow", panes), "outbound_bytes", _least(pairs) / 2)
+    shared = everybody.filter(pl.len().over("target_key") > 1).join(
+        pairs.select("target_key").unique(), on="target_key", how="semi"
+    )
+    if shared.is_empty():
+        return pairs
+    asked = view.table(CONTACTS).filter("source_internal").select("source_key", "target_key", "port", "protocol")
+    # Whoever asks a gateway asks it at the port of the peer that it forwards to.
+    legs = asked.filter(pl.col("target_key").is_in(shared["source_key"].implode()))
+    forwarded = (
+        shared.join(asked, on=("source_key", "target_key"))
+        .join(legs.rename({"target_key": "gateway"}), on=("source_key", "port", "protocol"))
+        .unique(["gateway", "source_key", "target_key"])
+        .group_by(source_key="gateway", target_key="target_key")
+        .agg(original=pl.col("outbound_bytes").sum())
+        .join(shared, on=("source_key", "target_key"))
+        .filter(2 * pl.col("original") >= pl.col("outbound_bytes"))
+    )
+    return pairs.join(forwarded, on=("source_key", "target_key"), how="anti")
+
+
+def _joined(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Bring the peers of each host together."""
+    largest = pl.col("target_key").sort_by("outbound_bytes", "target_key", descending=[True, False])
+    return pairs.group_by("source_key").agg(
+        pl.col("window_panes", "by", "baseline", "windows").first(),
+        pl.col("inbound_bytes").sum(),
+        pl.col("busiest_bytes", "hours", "last_seen").max(),
+        pl.col("others").min(),
+        pl.col("first_seen").min(),
+        pl.col("served", "familiar").all(),
+        pl.col("example_ports").explode(empty_as_null=False).unique().bottom_k(EXAMPLES).sort(),
+        pl.col("protocols").explode(empty_as_null=False).unique().sort(),
+        target_key=pl.lit(None, pl.UInt64),
+        value=pl.col("outbound_bytes").sum().cast(pl.Float64),
+        threshold=pl.col("limit").first(),
+        targets=pl.len().cast(pl.Int64),
+        example_targets=largest.head(EXAMPLES),
+    )
+
+
+def _judged(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add how severe it is where that differs from the card: less where nothing is known, or nothing is hidden."""
+    cold = (pl.col("by") == "fixed limit") & pl.col("window_panes").is_in(FAST)
+    plain = pl.col("familiar") | (pl.col("others") >= _COMMON_HOSTS)
+    return rows.with_columns(
+        pl.col("threshold").cast(pl.Float64),
+        severity=pl.when(cold).then(pl.lit("low")).when(plain).then(pl.lit("medium")),
+        source_internal=pl.lit(value=True),
+        target_internal=pl.lit(value=False),
+    )
+
+
+COLUMNS: Final = pl.Schema(
+    {
+        **SCORES,
+        "severity": pl.String(),
+        "window_panes": pl.Int64(),
+        "by": pl.String(),
+        "inbound_bytes": pl.Int64(),
+        "busiest_bytes": pl.Int64(),
+        "hours": pl.Int64(),
+        "others": pl.Int64(),
+        "served": pl.Boolean(),
+        "windows": pl.UInt32(),
+        "targets": pl.Int64(),
+        "example_targets": pl.List(pl.UInt64()),
+        "example_ports": pl.List(pl.UInt16()),
+        "protocols": pl.List(pl.UInt8()),
+    }
+)
+
+NOTHING: Final = COLUMNS.to_frame()
+"""What is told where there is nothing to tell."""
