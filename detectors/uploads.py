@@ -134,8 +134,8 @@ def told(view: View, parameters: Parameters, pairs: pl.DataFrame) -> pl.DataFram
     if "slow" in pairs.columns:
         # While no hour is learned, nobody knows what has always been so.
         known = known.filter(pl.col("learned") > 0)
-        # What was learned within the day may be the leak itself.
-        most = pl.when(familiar).then(most).otherwise(0)
+        # What was learned within the day may be the leak itself. The most is that of an hour.
+        most = pl.when(familiar).then(most * (pl.col("window_panes") / HOUR)).otherwise(0)
     else:
         familiar |= pl.col("hours") >= _OFTEN_HOURS
     known = known.with_columns(
