@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from detectors.contract import SCORES, Need, Parameters, View
 from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.frames import frame
 from detectors.statistics.grouping import Groups
 from detectors.statistics.peers import ENOUGH_WINDOWS
 from detectors.statistics.rollup import LEAST_BYTES
@@ -40,6 +42,9 @@ _WHOLE: Final = 0.8
 _BUSIEST: Final = 0.6
 """Part of a day's bytes that may lie in one hour for the leak to be slow."""
 
+_OWN_PAST, _PEERS, _FIXED_LIMIT = "own past", "peers", "fixed limit"
+"""What a host was held against."""
+
 _DAY_PARTS: Final = 10
 """How many times as much as in an hour a part of a day's leak is."""
 
@@ -47,106 +52,121 @@ _DAY_PARTS: Final = 10
 def fast(view: View, parameters: Parameters, panes: int) -> pl.DataFrame | None:
     """Return the uploads of hosts that send more than usual within minutes."""
     hosts = view.table(Need("host", panes), "outbound_bytes", parameters.least("floor_bytes"))
-    hosts = hosts.filter("internal")
+    hosts = hosts[np.flatnonzero(hosts["internal"].to_numpy())]
     if hosts.is_empty():
         return None
     keys = hosts["key"]
-    known = pl.concat(
-        [hosts, view.baseline("outbound_bytes", keys, panes), view.peers("outbound_bytes", keys, panes)],
-        how="horizontal",
-    ).with_columns(parameters.column(name, keys) for name in ("floor_bytes", "deviations", "cold_bytes"))
-    warm = pl.min_horizontal("windows", "own_windows") >= ENOUGH_WINDOWS
-    peers = pl.col("peers").is_not_null()
-    usual = pl.col("median") + pl.col("deviations") * pl.max_horizontal("spread", 0.1 * pl.col("median"))
-    among = pl.min_horizontal(_PEERS_FACTOR * pl.col("peers"), "cold_bytes")
-    loud = known.select(
-        pl.col("key").alias("source_key"),
-        "windows",
-        pl.col("floor_bytes").alias("floor"),
-        by=pl.when(warm).then(pl.lit("own past")).when(peers).then(pl.lit("peers")).otherwise(pl.lit("fixed limit")),
-        limit=pl.when(warm)
-        .then(pl.max_horizontal("floor_bytes", usual))
-        .when(peers)
-        .then(pl.max_horizontal("floor_bytes", among))
-        .otherwise(pl.max_horizontal("floor_bytes", "cold_bytes")),
-        baseline=pl.when(warm).then("median").when(peers).then("peers"),
-        total="outbound_bytes",
-    ).filter(pl.col("total") >= pl.col("limit"))
-    return _uploads(view, parameters, panes, 1).join(loud, on="source_key") if len(loud) else None
+    own, among = view.baseline("outbound_bytes", keys, panes), view.peers("outbound_bytes", keys, panes)
+    floor, deviations, cold = (
+        parameters.column(name, keys).to_numpy() for name in ("floor_bytes", "deviations", "cold_bytes")
+    )
+    median, spread, windows = (own[name].to_numpy() for name in ("median", "spread", "windows"))
+    warm = np.minimum(windows, among["own_windows"].to_numpy()) >= ENOUGH_WINDOWS
+    peers = among["peers"].fill_null(np.nan).to_numpy()
+    usual = median + deviations * np.maximum(spread, 0.1 * median)
+    young = np.where(np.isnan(peers), cold, np.fmin(_PEERS_FACTOR * peers, cold))
+    limit = np.maximum(floor, np.where(warm, usual, young))
+    total = hosts["outbound_bytes"].to_numpy()
+    loud = np.flatnonzero(total >= limit)
+    if not len(loud):
+        return None
+    by = np.where(warm, _OWN_PAST, np.where(np.isnan(peers), _FIXED_LIMIT, _PEERS))
+    told_of = frame(
+        {
+            "source_key": keys.to_numpy()[loud],
+            "windows": windows[loud],
+            "floor": floor[loud],
+            "limit": limit[loud],
+            "baseline": np.where(warm, median, peers)[loud],
+            "total": total[loud],
+        }
+    ).with_columns(pl.Series("by", by[loud].tolist(), pl.String), pl.col("baseline").fill_nan(None))
+    return _uploads(view, parameters, panes, 1).join(told_of, on="source_key")
 
 
 def slow(view: View, parameters: Parameters, panes: int) -> pl.DataFrame | None:
     """Return the uploads over an hour or a day that go on, and of which no minutes tell."""
-    pairs, least = _uploads(view, parameters, panes, _DAY_PARTS if panes == DAY else 1), parameters.least(SLOW[panes])
-    if panes == DAY and len(pairs):
-        recent = view.table(Need("outflow", HOUR), "outbound_bytes", LEAST_BYTES)
-        pairs = pairs.join(
-            recent.select("source_key", "target_key", recently="last_seen"), on=("source_key", "target_key"), how="left"
-        ).filter(pl.col("recently").is_not_null().any().over("source_key"))
-        pairs = pairs.with_columns(last_seen=pl.coalesce("recently", "last_seen")).drop("recently")
-    if pairs.is_empty():
+    pairs = _uploads(view, parameters, panes, _DAY_PARTS if panes == DAY else 1)
+    hosts = pairs["source_key"]
+    floor, small = (parameters.column(name, hosts).to_numpy() for name in (SLOW[panes], "floor_bytes"))
+    most = small if panes == HOUR else np.maximum(_BUSIEST * pairs["outbound_bytes"].to_numpy(), floor / 2)
+    steady = np.flatnonzero(pairs["busiest_bytes"].to_numpy() < most)
+    if not len(steady):
         return None
-    # Nearly always this is where it ends, so it costs no more than it must.
-    if Groups(pairs["source_key"].to_numpy()).sum(pairs["outbound_bytes"].to_numpy()).max() < least:
+    pairs, floor = pairs[steady], floor[steady]
+    groups = Groups(pairs["source_key"].to_numpy())
+    total = groups.spread(groups.sum(pairs["outbound_bytes"].to_numpy()))
+    if not (total >= floor).any():
         return None
-    floor = parameters.column(SLOW[panes], pairs["source_key"]).alias("floor")
-    pairs = pairs.with_columns(floor, parameters.column("floor_bytes", pairs["source_key"]))
-    most = pl.max_horizontal(_BUSIEST * pl.col("outbound_bytes"), pl.col("floor") / 2)
-    slow = pl.col("busiest_bytes") < (pl.col("floor_bytes") if panes == HOUR else most)
-    pairs = pairs.filter(slow).filter(pl.col("outbound_bytes").sum().over("source_key") >= pl.col("floor"))
-    if pairs.is_empty():
-        return None
-    keys = pairs["source_key"].unique().sort()
-    usual = view.baseline("outbound_bytes", keys, 5).with_columns(keys)
+    usual = view.baseline("outbound_bytes", pl.Series("source_key", groups.keys), 5)
+    median, spread, windows = (groups.spread(usual[name].to_numpy()) for name in ("median", "spread", "windows"))
     # The last hour says nothing: a leak that takes a day is all that it holds.
-    known = pl.col("windows") > HOUR
-    expected = (pl.col("median") + pl.col("spread")) * (panes / 5)
-    held = pairs.join(usual, on="source_key", how="left").with_columns(
-        by=pl.when(known).then(pl.lit("own past")).otherwise(pl.lit("fixed limit")),
-        limit=pl.when(known).then(pl.max_horizontal("floor", expected)).otherwise("floor"),
-        baseline=pl.when(known).then(pl.col("median") * (panes / 5)),
+    known = windows > HOUR
+    limit = np.maximum(floor, np.where(known, (median + spread) * (panes / 5), 0))
+    held = pairs.with_columns(
+        pl.Series("floor", floor),
+        pl.Series("limit", limit),
+        pl.Series("windows", windows),
+        pl.Series("by", np.where(known, _OWN_PAST, _FIXED_LIMIT).tolist(), pl.String),
+        pl.Series("baseline", np.where(known, median * (panes / 5), np.nan)).fill_nan(None),
         slow=pl.lit(value=True),
+    )[np.flatnonzero(total >= limit)]
+    return held if panes == HOUR or held.is_empty() else _going_on(view, held)
+
+
+def _going_on(view: View, pairs: pl.DataFrame) -> pl.DataFrame:
+    """Keep the uploads of a day of hosts that still sent any of these peers something in the last hour."""
+    recent = view.table(Need("outflow", HOUR), "outbound_bytes", LEAST_BYTES)
+    return (
+        pairs.join(
+            recent.select("source_key", "target_key", recently="last_seen"), on=("source_key", "target_key"), how="left"
+        )
+        .filter(pl.col("recently").is_not_null().any().over("source_key"))
+        .with_columns(last_seen=pl.coalesce("recently", "last_seen"))
+        .drop("recently")
     )
-    return held.filter(pl.col("outbound_bytes").sum().over("source_key") >= pl.col("limit"))
 
 
 def _uploads(view: View, parameters: Parameters, panes: int, parts: int) -> pl.DataFrame:
     """Return the pairs of a host and a peer that it sent much more than it got back."""
     pairs = view.table(Need("outflow", panes), "outbound_bytes", parts * parameters.least("part_bytes"))
     hosts = pairs["source_key"]
-    one_sided = pl.col("outbound_bytes") >= pl.col("asymmetry") * pl.col("inbound_bytes")
-    return (
-        pairs.with_columns(parameters.column("part_bytes", hosts), parameters.column("asymmetry", hosts))
-        .filter(one_sided, pl.col("outbound_bytes") >= parts * pl.col("part_bytes"))
-        .with_columns(window_panes=pl.lit(panes, pl.Int64))
-    )
+    sent, got = pairs["outbound_bytes"].to_numpy(), pairs["inbound_bytes"].to_numpy()
+    part, asymmetry = (parameters.column(name, hosts).to_numpy() for name in ("part_bytes", "asymmetry"))
+    chosen = np.flatnonzero((sent >= asymmetry * got) & (sent >= parts * part))
+    return pairs[chosen].with_columns(window_panes=pl.lit(panes, pl.Int64))
 
 
 def told(view: View, parameters: Parameters, pairs: pl.DataFrame) -> pl.DataFrame:
     """Hold uploads against what the host sent these peers before, alone and together."""
     hosts = pairs["source_key"]
-    known = pl.concat([pairs, view.destinations(hosts, pairs["target_key"])], how="horizontal").with_columns(
-        parameters.column("known_factor", hosts), parameters.column("served_factor", hosts)
-    )
-    from_the_start = (pl.col("hours") > 0) & (pl.col("age") == pl.col("learned") - 1)
-    familiar = (pl.col("age") >= _OLD_HOURS) | from_the_start
-    most = pl.col("known_factor") * pl.col("most")
+    before = view.destinations(hosts, pairs["target_key"])
+    hours, age, learned = (before[name].to_numpy() for name in ("hours", "age", "learned"))
+    factor = parameters.column("known_factor", hosts).to_numpy()
+    sent, limit, floor = (pairs[name].to_numpy() for name in ("outbound_bytes", "limit", "floor"))
+    familiar = (age >= _OLD_HOURS) | ((hours > 0) & (age == learned - 1))
+    most = factor * before["most"].to_numpy()
+    asked = np.ones(len(pairs), np.bool_)
     if "slow" in pairs.columns:
         # While no hour is learned, nobody knows what has always been so.
-        known = known.filter(pl.col("learned") > 0)
+        asked = learned > 0
         # What was learned within the day may be the leak itself. The most is that of an hour.
-        most = pl.when(familiar).then(most * (pl.col("window_panes") / HOUR)).otherwise(0)
+        most = np.where(familiar, most * (pairs["window_panes"].to_numpy() / HOUR), 0)
     else:
-        familiar |= pl.col("hours") >= _OFTEN_HOURS
-    known = known.with_columns(
-        familiar=familiar,
-        fresh=~familiar & (pl.col("outbound_bytes") >= most),
-        bar=pl.max_horizontal(
-            "limit", most, pl.when(familiar).then(pl.col("known_factor") * pl.col("floor")).otherwise(0)
-        ),
-    ).filter(_over() | (_together() >= pl.col("limit")))
-    if known.is_empty():
+        familiar |= hours >= _OFTEN_HOURS
+    fresh = asked & ~familiar & (sent >= most)
+    bar = np.maximum(np.maximum(limit, most), np.where(familiar, factor * floor, 0))
+    groups = Groups(hosts.to_numpy())
+    together = groups.spread(groups.sum(np.where(fresh, sent, 0)))
+    rows = np.flatnonzero(asked & ((sent >= bar) | (together >= limit)))
+    if not len(rows):
         return NOTHING
+    known = pl.concat([pairs, before], how="horizontal").with_columns(
+        parameters.column("served_factor", hosts),
+        pl.Series("familiar", familiar),
+        pl.Series("fresh", fresh),
+        pl.Series("bar", bar),
+    )[rows]
     known = _without_forwarders(view, _detailed(view, known))
     alone = known.filter(_over())
     several = known.filter("fresh").filter(pl.len().over("source_key") > 1, _together() >= pl.col("limit"))
@@ -252,7 +272,7 @@ def _joined(pairs: pl.DataFrame) -> pl.DataFrame:
 
 def _judged(rows: pl.DataFrame) -> pl.DataFrame:
     """Add how severe it is where that differs from the card: less where nothing is known, or nothing is hidden."""
-    cold = (pl.col("by") == "fixed limit") & pl.col("window_panes").is_in(FAST)
+    cold = (pl.col("by") == _FIXED_LIMIT) & pl.col("window_panes").is_in(FAST)
     plain = pl.col("familiar") | (pl.col("others") >= _COMMON_HOSTS)
     return rows.with_columns(
         pl.col("threshold").cast(pl.Float64),
