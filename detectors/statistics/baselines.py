@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from detectors.state import Change, below, prefixed
@@ -11,18 +12,16 @@ from detectors.statistics import baseline_pieces
 from detectors.statistics.column_baseline import ColumnBaseline
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.destinations import Destinations
+from detectors.statistics.frames import frame
 from detectors.statistics.peers import among
 from detectors.statistics.recent import WIDTHS
 
 HOSTS_PER_SHARD: Final = 8192
 """How many hosts of a shard are remembered: two millions in all 256."""
 
-_AMONG: Final = pl.Schema({"own_windows": pl.UInt32(), "peers": pl.Float64()})
 _DESTINATIONS: Final = "destinations"
 BYTES_SENT: Final = "outbound_bytes"
 """The number beside which files keep destinations."""
-
-_SCHEMA: Final = pl.Schema({"median": pl.Float64(), "spread": pl.Float64(), "windows": pl.UInt32()})
 
 
 class Baselines:
@@ -120,9 +119,9 @@ class Baselines:
         if panes not in WIDTHS:
             raise ValueError(f"windows of {panes} panes are not learned; choose from {', '.join(map(str, WIDTHS))}")
         if column not in self._columns:
-            return pl.DataFrame({name: np.zeros(len(keys)) for name in _SCHEMA}, schema=_SCHEMA)
+            return frame({"median": np.zeros(len(keys)), "spread": np.zeros(len(keys)), "windows": _no_windows(keys)})
         usual = self._columns[column].usual(pane // PANE_SECONDS, keys.to_numpy(), panes, closing=closing)
-        return pl.DataFrame(dict(zip(_SCHEMA, usual, strict=True)), schema=_SCHEMA)
+        return frame({"median": usual.median, "spread": usual.spread, "windows": usual.known.astype(np.uint32)})
 
     def among(self, pane: int, column: str, keys: pl.Series, panes: int, *, closing: bool = True) -> pl.DataFrame:
         """Say what is usual among all hosts in a pane, for those that have no past of their own.
@@ -135,10 +134,10 @@ class Baselines:
             `own_windows` and `peers`, shape (n, 2), in the order of `keys`; see `detectors.contract.View.peers`.
         """
         if column not in self._columns:
-            return pl.DataFrame({"own_windows": np.zeros(len(keys)), "peers": None}, schema=_AMONG)
+            return frame({"own_windows": _no_windows(keys)}).with_columns(peers=pl.lit(None, pl.Float64))
         known = self._columns[column]
         own, usual = among(known, known.reached(pane // PANE_SECONDS, closing=closing), keys.to_numpy(), panes)
-        return pl.DataFrame({"own_windows": own, "peers": usual}, schema=_AMONG)
+        return frame({"own_windows": own.astype(np.uint32)}).with_columns(peers=pl.lit(usual, pl.Float64))
 
     def changes(self, *, whole: bool = False) -> Iterator[Change]:
         """Yield what changed since the last call, or since it was taken up, or all there is."""
@@ -204,3 +203,7 @@ class Baselines:
         if name not in self._columns:
             self._columns[name] = ColumnBaseline(self._hosts_per_shard)
         return self._columns[name]
+
+
+def _no_windows(keys: pl.Series) -> npt.NDArray[np.uint32]:
+    return np.zeros(len(keys), np.uint32)

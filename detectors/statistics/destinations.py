@@ -10,7 +10,8 @@ import polars as pl
 from detectors.addresses import Int64Array, UInt64Array
 from detectors.route import SHARD_SHIFT, SHARDS
 from detectors.state import Change
-from detectors.statistics.grouping import Groups, combined
+from detectors.statistics.frames import frame
+from detectors.statistics.grouping import Groups, combined, rows_of
 from detectors.statistics.key_index import KeyIndex
 from detectors.statistics.levels import amounts, levels
 from detectors.statistics.pairs import runs
@@ -118,23 +119,20 @@ class Destinations:
         """
         rows = self._index.find(_keys(hosts, peers))
         there = rows >= 0
-        live = np.flatnonzero(self._index.live)
-        same = Groups(self._columns["peer"][live].astype(np.uint64))
-        places = np.searchsorted(same.keys, peers)
-        sizes = np.append(same.sizes, 0)
-        found = np.append(same.keys, np.uint64(0))[places] == peers
+        asked, places = np.unique(peers, return_inverse=True)
+        same, found = rows_of(asked, self._columns["peer"][np.flatnonzero(self._index.live)].astype(np.uint64))
+        hosts_of = np.bincount(same[found], minlength=len(asked))
         columns = {
             name: np.where(there, np.append(self._columns[name], 0)[rows], 0) for name in ("hours", "first", "most")
         }
-        return pl.DataFrame(
+        return frame(
             {
                 "hours": columns["hours"].astype(np.int64),
                 "age": np.where(there, self.count - columns["first"].astype(np.int64), 0),
-                "most": amounts(columns["most"].astype(np.uint8)),
-                "others": np.where(found, sizes[places], 0) - there,
+                "most": amounts(columns["most"].astype(np.uint8)).astype(np.float64),
+                "others": hosts_of[places] - there,
                 "learned": np.full(len(hosts), self.count),
-            },
-            schema=KNOWN,
+            }
         )
 
     @property

@@ -11,6 +11,7 @@ from detectors.addresses import mix
 from detectors.state import Change
 from detectors.statistics import contacts
 from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.frames import frame
 from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
 from detectors.statistics.panes import Panes
 from detectors.statistics.volumes import SENDER, reporters
@@ -177,9 +178,9 @@ class Sums(NamedTuple):
         """Return some of them."""
         return Sums(self.level[chosen], self.key[chosen], self.internal[chosen], self.rejected[chosen])
 
-    def frame(self) -> pl.DataFrame:
+    def table(self) -> pl.DataFrame:
         """Return them as a table with the columns of `SUMS`."""
-        return pl.DataFrame(self._asdict(), schema=SUMS)
+        return frame(self._asdict())
 
 
 def sums(refusals: pl.DataFrame) -> Sums:
@@ -219,7 +220,7 @@ def learned(hosts: pl.DataFrame, summed: pl.DataFrame) -> Iterator[pl.DataFrame]
     for column, levels in LEARNED.items():
         begin, end = np.searchsorted(level, (levels[0], levels[-1] + 1))
         own = {"key": key[begin:end], "internal": internal[begin:end], column: rejected[begin:end]}
-        yield pl.DataFrame(own, schema={"key": pl.UInt64, "internal": pl.Boolean, column: pl.Int64})
+        yield frame(own)
 
 
 _MOST_WAITING: Final = 32
@@ -265,8 +266,8 @@ class Refusals:
         """
         rows, summed = self._window(pane, panes)
         if name == "refused" and column == "rejected":
-            return summed.where(summed.rejected >= least).frame()
-        table = summed.frame() if name == "refused" else rows.with_columns(pl.Series("most", _most(rows, summed)))
+            return summed.where(summed.rejected >= least).table()
+        table = summed.table() if name == "refused" else rows.with_columns(pl.Series("most", _most(rows, summed)))
         return table if column is None else table.filter(pl.col(column) >= least)
 
     def drop_before(self, begin: int) -> None:
