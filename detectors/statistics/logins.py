@@ -37,10 +37,10 @@ LOGINS: Final = pl.Schema(
 """One row per pane, client, server and port.
 
 `guesses` counts connections that were answered, soon over, and of the size of an attempt to log in; `sessions` those
-that were answered and larger or longer, and `refused` those that nobody answered, both of ports for logins alone. `sizes` and
-`squares` sum the levels (`detectors.statistics.levels`) of the guesses' bytes, and these squared; `sent_bytes` and
-`received_bytes` are those of the guesses. `active` counts the panes, or blocks,
-of the window that hold guesses.
+that were answered and larger or longer, and `refused` those that nobody answered, both of ports for logins alone.
+`sizes` and `squares` sum the levels (`detectors.statistics.levels`) of the guesses' bytes, and these squared;
+`sent_bytes` and `received_bytes` are those of the guesses. `active` counts the panes, or blocks, of the
+window that hold guesses.
 """
 
 SUMS: Final = ("guesses", "sessions", "refused", "sizes", "squares", "sent_bytes", "received_bytes", "active")
