@@ -37,11 +37,10 @@ LOGINS: Final = pl.Schema(
 """One row per pane, client, server and port.
 
 `guesses` counts connections that were answered, soon over, and of the size of an attempt to log in; `sessions` those
-that were answered and larger or longer, and `refused` those that nobody answered, both of ports for logins alone
-(`sessions` not of databases). `sizes` and
-`squares` sum the levels (`detectors.statistics.levels`) of the guesses' bytes, and these squared; `sent_bytes` and
-`received_bytes` are those of the guesses. `active` counts the panes, or blocks,
-of the window that hold guesses.
+that were answered and larger or longer, and `refused` those that nobody answered, both of ports for logins alone.
+`sizes` and `squares` sum the levels (`detectors.statistics.levels`) of the guesses' bytes, and these squared;
+`sent_bytes` and `received_bytes` are those of the guesses. `active` counts the panes, or blocks, of the
+window that hold guesses.
 """
 
 SUMS: Final = ("guesses", "sessions", "refused", "sizes", "squares", "sent_bytes", "received_bytes", "active")
@@ -131,7 +130,7 @@ def of_connections(connections: Mapping[str, npt.NDArray[Any]], login: BoolArray
     answered = begun & ~unanswered & (sizes[:, 2] > 0)
     small = (sizes <= limits[:, :, 1]).all(axis=1) & short
     guess = answered & small & (sizes >= limits[:, :, 0]).all(axis=1)
-    session = own & answered & ~small & ~_DATABASE[port]
+    session = own & answered & ~small
     refused = own & begun & unanswered
     told = np.flatnonzero(guess | session | refused)
     weight, guess, sizes = connections["weight"][told], guess[told], sizes[told]

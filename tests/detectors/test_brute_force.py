@@ -215,6 +215,13 @@ def test_who_comes_new_to_a_database_is_found() -> None:
     assert ends(at_once([*usual, *new])) == {(MONITOR, DATABASE)}
 
 
+def test_who_comes_new_to_a_database_that_is_used_in_long_connections_alone_is_found() -> None:
+    usual = guesses(20, source=WORKER, target=DATABASE, port=3306, sent=40_000, received=90_000, every=300)
+    new = guesses(300, source=MONITOR, target=DATABASE, port=3306, sent=520, received=480, begin=START + 3000, every=1)
+    assert ends(at_once([*usual, *new])) == {(MONITOR, DATABASE)}
+    assert at_once(new) == []
+
+
 def test_a_pool_of_connections_that_stay_open_is_left_alone() -> None:
     opened = [
         {**row, "tcp_flags": row["tcp_flags"] - 1}

@@ -123,4 +123,4 @@ def test_wider_windows_than_are_kept_are_refused() -> None:
 def test_tiers_are_ascending_and_divide_each_other() -> None:
     assert [tier.kept_panes for tier in TIERS] == sorted(tier.kept_panes for tier in TIERS)
     assert TIERS[1].seconds % TIERS[0].seconds == 0
-    assert {"pair", "service", "egress", "outflow"} == TABLES
+    assert {"pair", "service", "scanner", "egress", "outflow"} == TABLES
