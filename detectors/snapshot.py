@@ -51,7 +51,7 @@ class Snapshot:
     def addresses(self, keys: Iterable[int]) -> list[str]:
         """Write the addresses behind keys, in their order."""
         known = {key: written(high, low) for key, high, low in self._directory.select("key", "high", "low").rows()}
-        return [known[key] for key in keys]
+        return [known[key] for key in keys if key in known]
 
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
         """Return what is usual for hosts."""

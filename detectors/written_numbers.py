@@ -70,7 +70,8 @@ def _read(buffer: "Buffer", begin: Int64Array, end: Int64Array) -> tuple[UInt64A
         filled = length > 0
         readable = filled if readable is None else readable & filled
     if longest > 16:
-        readable = _read_longest(buffer, begin, end, values, readable)
+        sound = _read_longest(buffer, begin, end, values, readable)
+        readable = None if sound.all() else sound
     return values, readable
 
 

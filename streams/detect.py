@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from detectors.finding import Finding
+from detectors.table import Table
 from streams.ahead import ahead
 from streams.errors import InputError
 from streams.pipeline import Batch, Outcome, Pipeline
@@ -47,7 +49,8 @@ class _Input:
             begin, self._read = self._read, self._read + len(blocks)
             messages = [Message(block.value, block.headers, now) for block in blocks]
             batch = Batch(self.name, messages, np.arange(begin, self._read), begin, self._read)
-            yield _Taken(blocks, batch, decode_all(messages, self._settings.records, self._settings.networks))
+            decoded = decode_all(messages, self._settings.records, self._settings.networks)
+            yield _Taken(blocks, batch, in_order(decoded, self._settings.time.allowed_lateness_seconds))
 
     def _next(self) -> list[Block]:
         blocks: list[Block] = []
@@ -104,6 +107,18 @@ def detect(
     failures = [each.failure for each in inputs if each.failure is not None]
     if failures:
         raise InputError("\n".join(str(failure) for failure in failures))
+
+
+def in_order(decoded: Decoded, allowed_lateness_seconds: int) -> Decoded:
+    """Put the records of a piece of a file in order of their ends where some would be late otherwise.
+
+    Files are written by interface, or put one behind another; a service has to decide as records come, a file need not.
+    """
+    ends = decoded.table.frame["end"].to_numpy()
+    reached = np.maximum.accumulate(ends) - allowed_lateness_seconds
+    if (ends >= reached).all():
+        return decoded
+    return replace(decoded, table=Table(decoded.table.frame[np.argsort(ends, kind="stable")]))
 
 
 def last_states(findings: Sequence[Finding]) -> list[Finding]:

@@ -14,7 +14,8 @@ def test_a_finding_begins_with_the_words_of_its_first_detection() -> None:
 def test_the_same_ends_are_the_same_attack_and_the_kind_tells_attacks_apart() -> None:
     (first,) = found("vertical_scan", SCAN, ports=3)
     (second,) = found("vertical_scan", [*SCAN, attempt(OUTSIDE, INSIDE, 4, end=at(0))], ports=3)
-    (other,) = found("rejected_spike", [{**each, "action": "REJECT"} for each in SCAN], floor_records=3, deviations=0)
+    refused = [{**each, "action": "REJECT"} for each in SCAN]
+    (other,) = found("rejected_spike", refused, floor_records=3, deviations=0, cold_factor=1)
     assert key(first) == key(second)
     assert key(first) != key(other)
 

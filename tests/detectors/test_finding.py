@@ -16,7 +16,7 @@ CONTRACT = {
     "schema_version", "id", "kind", "severity", "status", "provisional", "entity", "source", "target", "ports",
     "protocol", "direction", "scope", "account_id", "vpc_id", "interface_id", "window_start", "window_end",
     "first_seen", "last_seen", "detected_at", "value", "threshold", "baseline", "score", "summary", "evidence",
-    "related", "superseded_by", "mitre", "updates", "detector_version",
+    "related", "superseded_by", "mitre", "updates", "detector_version", "observed", "suppressed_by",
 }  # fmt: skip
 
 

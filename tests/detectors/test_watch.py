@@ -97,7 +97,7 @@ def test_panes_close_in_order_whatever_the_order_of_the_records() -> None:
 
 def test_a_detection_counts_what_the_window_holds_and_no_more() -> None:
     watch = scans()
-    watch.apply(records([*scan(0, 0, ports=2), *scan(4, 10, ports=1), *scan(5, 20, ports=1)]), span(0))
+    watch.apply(records([*scan(0, 0, ports=2), *scan(5, 10, ports=1), *scan(6, 20, ports=1)]), span(0))
     found = watch.advance(END_OF_TIME).detections
     assert [(detection.value, detection.window_start) for detection in found] == [(3, at(0))]
 
@@ -157,7 +157,8 @@ def test_a_record_counts_whole_or_not_at_all_and_nothing_is_added_to_a_closed_pa
         before = sent_by_pane(watch)
         late = watch.apply(table, span(number))
         assert ends(late) == [end for end in ends(table) if end < reached]
-        counted = table.flows.filter((pl.col("end") >= reached) & (pl.col("action") == "ACCEPT"))
+        crossing = pl.col("source_internal") != pl.col("destination_internal")
+        counted = table.flows.filter((pl.col("end") >= reached) & (pl.col("action") == "ACCEPT") & crossing)
         after = sent_by_pane(watch)
         assert sum(after.values()) - sum(before.values()) == (counted["bytes"] * counted["weight"]).sum()
         assert all(pane >= watch.closed_until for pane in after if after[pane] != before.get(pane))
@@ -179,7 +180,8 @@ def test_who_is_named_only_by_a_record_behind_the_window_is_named() -> None:
     bursts = watch.advance(END_OF_TIME).detections
     assert panes(bursts) == list(range(2, 10))
     assert {(burst.source, burst.target, burst.ports) for burst in bursts} == {(INSIDE, OUTSIDE, (443,))}
-    assert {(burst.first_seen, burst.last_seen) for burst in bursts} == {(at(0), at(9))}
+    assert {burst.first_seen for burst in bursts} == {at(0)}
+    assert max(burst.last_seen for burst in bursts) == at(9)
     assert [burst.value for burst in bursts[:3]] == [60_000_000, 80_000_000, 100_000_000]
 
 

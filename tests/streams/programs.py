@@ -21,7 +21,7 @@ from streams.kafka_settings import TopicSettings
 
 FLOWHAWK: Final = str(Path(sys.executable).with_name("flowhawk"))
 
-_PATIENCE_SECONDS: Final = 60
+_PATIENCE_SECONDS: Final = 180
 
 
 def flowhawk(

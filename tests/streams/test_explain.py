@@ -66,9 +66,9 @@ def test_every_pane_is_told_with_value_and_threshold_before_in_and_behind_it(log
     said = explained(first.id, log)
     told = {pane.pane - NINE: pane for pane in said.panes}
     values = {at: pane.figures[0].value for at, pane in told.items() if pane.figures}
-    assert values == {0: 9, 60: 20, 120: 45, 180: 45, 240: 45, 300: 45, 360: 45}
+    assert values == {0: 9, 60: 20, 120: 45, 180: 45, 240: 45, 300: 45, 360: 45, 420: 45}
     assert {pane.figures[0].threshold for pane in told.values() if pane.figures} == {15}
-    assert [at for at, pane in told.items() if pane.over] == [60, 120, 180, 240, 300, 360]
+    assert [at for at, pane in told.items() if pane.over] == [60, 120, 180, 240, 300, 360, 420]
     assert [at for at, pane in told.items() if pane.anchor] == [60]
     assert said.strongest == told[120]
 
@@ -82,7 +82,7 @@ def test_the_verdict_is_that_of_the_parameters_in_force(log: Path, first: Findin
 def test_the_rows_that_the_detector_read_are_told(log: Path, first: Finding) -> None:
     (pane,) = (pane for pane in explained(first.id, log).panes if pane.pane == NINE)
     (pair, *_) = pane.statistics
-    assert (pair.table, pair.panes, pair.in_all) == ("pair", 5, 1)
+    assert (pair.table, pair.panes, pair.in_all) == ("pair", 6, 1)
     assert pair.rows[0]["source"] == SCANNER
     assert pair.rows[0]["target"] == TARGET
     assert pair.rows[0]["failed_ports"] == 9
@@ -104,7 +104,7 @@ def test_each_state_is_told_with_its_time_and_when_it_was_certain(log: Path, fir
     assert [(each.event_time - NINE, each.status, each.value) for each in said.updates] == [
         (120, "open", 20),
         (180, "open", 45),
-        (1320, "closed", 45),
+        (1380, "closed", 45),
     ]
     assert {each.certain_at - each.event_time for each in said.updates} == {600 + 900}
 

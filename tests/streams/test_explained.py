@@ -31,8 +31,8 @@ def test_a_person_reads_why_line_by_line(log: Path, width: int) -> None:
         "When, 2026-01-05 UTC",
         "09:00 9 15 - ████░░░░ 60%",
         "09:01 45 15 - ████████ x3.0 anchor",
-        "09:02 - 09:05 45 15 - ████████ x3.0",
-        "09:06 - 09:10 nothing near",
+        "09:02 - 09:06 45 15 - ████████ x3.0",
+        "09:07 - 09:11 nothing near",
     ):
         assert [line for line in lines if line.startswith(expected)], text
     assert "ports 15 distinct ports (default); threshold" in lines

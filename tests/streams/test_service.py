@@ -199,7 +199,7 @@ from streams.pipeline import Pipeline
 from streams.service import Service
 from streams.settings import load
 
-def broken(self, batch):
+def broken(self, batch, decoded):
     raise ZeroDivisionError("a bug in the stages")
 
 async def run():

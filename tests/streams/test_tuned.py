@@ -26,20 +26,28 @@ FEWER = tuple(range(len(TIMES), 0, -1))
 def test_settings_can_be_read_back(tmp_path: Path) -> None:
     path = tmp_path / "flowhawk.yaml"
     path.write_text(settings_text(report(*FEWER), 2))
-    assert load(path).detectors == {"exfiltration_burst": {"floor_bytes": 300_000_000, "deviations": 48}}
+    assert load(path).detectors == {
+        "exfiltration_burst": {
+            "floor_bytes": 48_000_000,
+            "floor_hour_bytes": 300_000_000,
+            "floor_day_bytes": 600_000_000,
+            "deviations": 24,
+        }
+    }
 
 
 def test_what_was_tried_stands_above_as_comments() -> None:
     lines = [" ".join(line.split()) for line in settings_text(report(*FEWER), 2).splitlines()]
     assert lines[0] == "# Tried on 1970-01-01 00:00 to 1970-01-03 00:00 UTC (2 d 0 h 0 min)."
-    assert "# x1 50,000,000 9 4.5 9" in lines
-    assert [line for line in lines if line.startswith("# > x")] == ["# > x6 300,000,000 4 2.0 4"]
+    assert "# x1 8,000,000 9 4.5 9" in lines
+    assert [line for line in lines if line.startswith("# > x")] == ["# > x6 48,000,000 4 2.0 4"]
 
 
 def test_where_nothing_is_calm_enough_what_is_in_force_stays() -> None:
     text = settings_text(report(*FEWER), 0)
     assert "Even x16 finds more" in text
-    assert yaml.safe_load(text) == {"detectors": {"exfiltration_burst": {"floor_bytes": 50_000_000, "deviations": 8}}}
+    in_force = {each.name: each.default for each in thresholds(cards()["exfiltration_burst"])}
+    assert yaml.safe_load(text) == {"detectors": {"exfiltration_burst": in_force}}
 
 
 @pytest.mark.parametrize("kind", cards())
@@ -53,7 +61,7 @@ def test_programs_get_everything() -> None:
     assert (said["days"], said["per_day"]) == (2, 2)
     detector = said["detectors"]["exfiltration_burst"]
     assert [trial["times"] for trial in detector["trials"]] == list(TIMES)
-    assert detector["wanted"]["values"]["floor_bytes"] == 300_000_000
+    assert detector["wanted"]["values"]["floor_bytes"] == 48_000_000
     assert json.loads(document(report(*FEWER), 0))["detectors"]["exfiltration_burst"]["wanted"] is None
 
 

@@ -112,6 +112,8 @@ def test_a_watch_stays_within_its_caps_counts_what_it_left_out_and_goes_on(table
     spoofed = [attempt(source, INSIDE, 50_000, end=at(0), packets=9) for source in sources]
     if table == "logins":
         spoofed = [row for each in sources for row in exchange(each, INSIDE, 22, sent=2000, received=2000, end=at(0))]
+    if table == "refusals":
+        spoofed = [{**row, "action": "REJECT"} for row in spoofed]
     for number in range(20):
         batch = records(spoofed[number::20])
         watch.apply(batch, Span("test", Position(number), Position(number + 1)))

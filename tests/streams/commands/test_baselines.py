@@ -26,7 +26,7 @@ def test_what_is_imported_is_used_kept_and_exported_again(
     environment = environment_of(kafka_broker.bootstrap, topic_settings)
     upload, again = tmp_path / "upload.log", tmp_path / "again.zst"
     # Too little for a host that nobody knows.
-    upload.write_text(flow(end=NINE + 7 * DAY, size=60_000_000))
+    upload.write_text(flow(destination="203.0.113.77", end=NINE + 7 * DAY, size=60_000_000))
     assert flowhawk("topics", "create", environment=environment).returncode == 0
     none = flowhawk("baselines", "export", again, environment=environment)
     assert (none.returncode, "holds no checkpoint" in none.stderr, again.exists()) == (1, True, False)

@@ -52,9 +52,19 @@ def test_refused_lines_are_named_on_standard_error_and_the_rest_counts(tmp_path:
     assert [line.split(": ", 1)[0] for line in done.stderr.splitlines()] == [f"{broken}:1", f"{broken}:43"]
 
 
-def test_how_many_records_came_too_late_is_said_on_standard_error(tmp_path: Path) -> None:
+def test_records_out_of_order_count_all_the_same(tmp_path: Path) -> None:
     log = tmp_path / "flows.log"
     log.write_text("\n".join([flow(end=NINE + 3600), *scan()]) + "\n")
+    done = flowhawk("detect", log)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["vertical_scan"]
+
+
+def test_how_many_records_came_too_late_is_said_on_standard_error(tmp_path: Path) -> None:
+    log = tmp_path / "flows.log"
+    later = flow(end=NINE + 3600)
+    # What is read at a time is put in order, so only what comes behind it can be late.
+    log.write_text("\n".join([*[later] * (BATCH_BYTES // len(later) + 1), *scan()]) + "\n")
     done = flowhawk("detect", log)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == (
@@ -109,13 +119,14 @@ def test_what_is_only_observed_is_printed_on_request(tmp_path: Path, log: Path) 
 def test_what_is_usual_is_exported_and_begun_with_another_time(tmp_path: Path) -> None:
     past, upload, known = tmp_path / "past.log", tmp_path / "upload.log", tmp_path / "known.zst"
     day = 24 * 3600
-    past.write_text("\n".join(flow(end=NINE + second, size=1_000_000) for second in range(0, 2 * day, 60)))
-    upload.write_text(flow(end=NINE + 7 * day, size=60_000_000))
+    past.write_text("\n".join(flow(end=NINE + second, size=1_000_000) for second in range(0, 26 * 3600, 60)))
+    # To nobody that it was sent to before.
+    upload.write_text(flow(destination="203.0.113.77", end=NINE + 7 * day, size=60_000_000))
     done = flowhawk("detect", "--export-baselines", known, past)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert flowhawk("detect", upload).stdout == ""
     (finding,) = flowhawk("detect", "--baselines", known, upload).stdout.splitlines()
-    assert json.loads(finding)["baseline"] == pytest.approx(5_000_000, rel=1 / 16)
+    assert json.loads(finding)["baseline"] == pytest.approx(1_000_000, rel=1 / 16)
 
 
 def test_baselines_that_are_none_are_one_line(log: Path) -> None:
