@@ -76,10 +76,10 @@ def contacts(lines: Iterable[str]) -> dict[Key, Counts]:
 
 
 def volumes(lines: Iterable[str]) -> dict[Key, Counts]:
-    """Sum the volumes of lines, each spread evenly over its ten last minutes at most."""
+    """Sum the volumes of lines that cross the border, each spread evenly over its ten last minutes at most."""
     found: dict[Key, Counts] = {}
     for row in _flows(lines):
-        if row["action"] == "ACCEPT":
+        if row["action"] == "ACCEPT" and _internal(row["srcaddr"]) != _internal(row["dstaddr"]):
             for pane, counts in _shares(row).items():
                 add(found, Volume(pane, row["srcaddr"], row["dstaddr"], _reporter(row)), counts)
     return found
