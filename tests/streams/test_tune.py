@@ -37,9 +37,10 @@ def log(tmp_path: Path) -> Path:
             flow(f"198.51.100.{number}", f"10.0.1.{each}", port=445, action="REJECT", end=NINE + 50 + 480 * number)
             for each in range(targets)
         ]
-    for number, size in enumerate((15_000_000, 60_000_000, 120_000_000, 500_000_000)):
-        lines.append(flow(f"10.0.2.{number}", "192.0.2.9", size=size, end=NINE + 200 + 420 * number))
-    for number, records in enumerate((20, 70, 130)):
+    for number, size in enumerate((6_000_000, 12_000_000, 30_000_000)):
+        lines += [flow(f"10.0.2.{number}", size=1000, end=NINE + 40 + 60 * minute) for minute in range(40)]
+        lines.append(flow(f"10.0.2.{number}", "192.0.2.9", size=size, end=NINE + 1220 + 300 * number))
+    for number, records in enumerate((45, 70, 130), 1):
         lines += [
             flow(f"192.0.2.{each}", f"10.0.3.{number}", port=8443, action="REJECT", end=NINE + 20 + 600 * number)
             for each in range(records)

@@ -62,9 +62,9 @@ def test_records_out_of_order_count_all_the_same(tmp_path: Path) -> None:
 
 def test_how_many_records_came_too_late_is_said_on_standard_error(tmp_path: Path) -> None:
     log = tmp_path / "flows.log"
-    later = flow(end=NINE + 3600)
+    later = flow(end=NINE + 3600, size=40)
     # What is read at a time is put in order, so only what comes behind it can be late.
-    log.write_text("\n".join([*[later] * (BATCH_BYTES // len(later) + 1), *scan()]) + "\n")
+    log.write_text("\n".join([*[later] * (2 * BATCH_BYTES // len(later)), *scan()]) + "\n")
     done = flowhawk("detect", log)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == (
