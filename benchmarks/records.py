@@ -187,8 +187,9 @@ def _figures(runs: Mapping[str, Sequence[Run]]) -> list[Measurement]:
     for name, figures in rates.items():
         others = {} if name == _CLEAN or name.startswith(BARE) else {_CLEAN: rates[_CLEAN]}
         found.append(Measurement.median(name, "records/CPU s", figures, others))
-        if name.startswith(TEXT):
-            ratio(f"{name}, time against the bare CSV reader", name.replace(TEXT, BARE), name)
+        bare = name.replace(TEXT, BARE)
+        if name.startswith(TEXT) and bare in rates:
+            ratio(f"{name}, time against the bare CSV reader", bare, name)
         if name == GARBAGE:
             ratio("10 % garbage, time against clean text", _CLEAN, name)
     return found
