@@ -11,7 +11,7 @@ from detectors.addresses import written
 from detectors.contract import Need
 from detectors.statistics import directory, login_windows, refusals
 from detectors.statistics.contacts import PANE_SECONDS
-from detectors.statistics.grouping import rows_of
+from detectors.statistics.frames import among
 from detectors.statistics.volumes import SPREAD_SECONDS
 from detectors.statistics.window import Window
 
@@ -62,7 +62,7 @@ class PaneView:
     def hosts(self, keys: pl.Series) -> pl.DataFrame:
         """Say who hosts are, columns of `detectors.statistics.directory.HOSTS`, but for those without a name."""
         wanted = np.unique(keys.drop_nulls().to_numpy())
-        recent = self._recent[np.flatnonzero(rows_of(wanted, self._recent["key"].to_numpy())[1])]
+        recent = among(self._recent, self._recent["key"].to_numpy(), wanted)
         silent = wanted[~np.isin(wanted, recent["key"].to_numpy())]
         found = directory.summed(pl.concat([recent, self._watch.rollup.names(silent)]) if len(silent) else recent)
         self._names |= dict.fromkeys(wanted.tolist())

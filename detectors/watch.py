@@ -21,7 +21,7 @@ from detectors.statistics.connections import LOGIN_PORTS
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS, REMEMBERED_SECONDS
 from detectors.statistics.directory import HOSTS
-from detectors.statistics.grouping import rows_of
+from detectors.statistics.frames import among
 from detectors.statistics.login_windows import LoginWindows
 from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
@@ -251,7 +251,7 @@ class Watch:
         """Say who hosts are that anything is kept of, columns of `detectors.statistics.directory.HOSTS`."""
         wanted = np.unique(keys.drop_nulls().to_numpy())
         everything = self.directory.between(-END_OF_TIME, END_OF_TIME)
-        recent = everything[np.flatnonzero(rows_of(wanted, everything["key"].to_numpy())[1])]
+        recent = among(everything, everything["key"].to_numpy(), wanted)
         return directory.summed(pl.concat([recent, self.rollup.names(wanted)]))
 
     def changes(self, *, whole: bool = False) -> list[Change]:

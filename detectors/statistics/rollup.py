@@ -11,6 +11,7 @@ from detectors.statistics import tables
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS
 from detectors.statistics.directory import HOSTS
+from detectors.statistics.frames import among
 from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
 from detectors.statistics.pane import Counted, Egress, Pane
 from detectors.statistics.panes import Panes
@@ -161,7 +162,7 @@ class Rollup:
     def names(self, keys: UInt64Array) -> pl.DataFrame:
         """Say who hosts, ascending, are that failed, were tried in vain, or exchanged much; columns of `HOSTS`."""
         listed = (self._names.summed(pane) for pane in self._names.panes)
-        named = (each[np.flatnonzero(rows_of(keys, each["key"].to_numpy())[1])] for each in listed)
+        named = (among(each, each["key"].to_numpy(), keys) for each in listed)
         return pl.concat([_NO_HOSTS, *named])
 
     def _block(self, tier: Tier, begin: int) -> Pane:

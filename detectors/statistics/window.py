@@ -9,7 +9,7 @@ import polars as pl
 
 from detectors.statistics import contacts, tables, volumes
 from detectors.statistics.contacts import CONTACTS
-from detectors.statistics.frames import frame
+from detectors.statistics.frames import among, frame
 from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
 from detectors.statistics.pane import Pane
 from detectors.statistics.volumes import VOLUMES
@@ -158,12 +158,12 @@ class Window:
         wanted = Groups(np.concatenate([_NONE, *both])).keys
         following = self._following()
 
-        def among(panes: Sequence[Pane]) -> list[pl.DataFrame]:
+        def talking(panes: Sequence[Pane]) -> list[pl.DataFrame]:
             return [_among(wanted, _pair, pane) for pane in panes]
 
         # What begins behind the window was not spread back into it.
-        begun = [part.filter(pl.col("first_seen") < following[0].begin) for part in among(following)]
-        return contacts.merged(pl.concat([_NO_CONTACTS, *among(self.panes), *begun]), by_pane=False)
+        begun = [part.filter(pl.col("first_seen") < following[0].begin) for part in talking(following)]
+        return contacts.merged(pl.concat([_NO_CONTACTS, *talking(self.panes), *begun]), by_pane=False)
 
 
 _NO_CONTACTS: Final = CONTACTS.to_frame()
@@ -176,7 +176,7 @@ _SUMMED: Final = ("outbound_bytes", "rejected")
 
 def _among(wanted: UInt64Array, keys: _Keys, pane: Pane) -> pl.DataFrame:
     """Return the contacts of a pane whose key is wanted."""
-    return pane.contacts[np.flatnonzero(rows_of(wanted, keys(pane))[1])]
+    return among(pane.contacts, keys(pane), wanted)
 
 
 def _reaching(rows: pl.DataFrame, column: str, least: float) -> pl.DataFrame:
