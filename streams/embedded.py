@@ -15,12 +15,17 @@ from streams.errors import KafkaUnavailable
 API_VERSION: Final = (2, 1)
 """What the mock cluster speaks; kafka-python must be told."""
 
-AHEAD_BYTES: Final = 3 << 20
+AHEAD_BYTES: Final = 4 << 20
 """How far a publisher may run ahead of its reader. The broker drops what lies further back than about 5 MB."""
 
+BURST_BYTES: Final = 2 << 20
+"""How much is sent in one go. A fetch returns one batch of the producer: the larger it is, the larger the events."""
 
-BATCH_BYTES: Final = 2 << 20
-"""A fetch returns one batch of the producer: the larger it is, the larger the events."""
+BATCH_BYTES: Final = BURST_BYTES + (256 << 10)
+"""How large a batch may be: a burst ends with the message that fills it, and none is left over for another batch."""
+
+LINGER_MS: Final = 50
+"""A burst takes so long to send while decoding and the stages want the same processor."""
 
 
 class EmbeddedBroker:
@@ -56,10 +61,21 @@ class EmbeddedBroker:
 
 
 class Pace:
-    """Lets a publisher run ahead of its reader only so far, and stop when told."""
+    """Lets a publisher run ahead of its reader only so far, and stop when told.
 
-    def __init__(self, ahead_bytes: int = AHEAD_BYTES) -> None:
+    Parameters
+    ----------
+    ahead_bytes
+        How far it may run ahead.
+    burst_bytes
+        Once it has come so far, it waits until there is room for so much. Message by message, each would be a batch,
+        and an event, of its own.
+    """
+
+    def __init__(self, ahead_bytes: int = AHEAD_BYTES, burst_bytes: int = BURST_BYTES) -> None:
         self._ahead_bytes = ahead_bytes
+        self._burst_bytes = min(burst_bytes, ahead_bytes)
+        self._full = False
         self._sent = 0
         self._consumed = 0
         self._stopped = False
@@ -85,4 +101,6 @@ class Pace:
             self._changed.notify_all()
 
     def _may_send(self) -> bool:
-        return self._stopped or self._sent - self._consumed <= self._ahead_bytes
+        allowed = self._ahead_bytes - self._burst_bytes if self._full else self._ahead_bytes
+        self._full = self._sent - self._consumed > allowed
+        return self._stopped or not self._full

@@ -26,7 +26,7 @@ IN_FLIGHT_BYTES: Final = 8 << 20
 BATCH_BYTES: Final = 512 << 10
 """How many bytes of messages go to the broker at a time."""
 
-_LINGER_MS: Final = 5
+LINGER_MS: Final = 5
 _DELIVERY_SECONDS: Final = 60.0
 _CLOSE_SECONDS: Final = 5
 
@@ -85,6 +85,8 @@ class Publisher:
         What the broker speaks, where it cannot be asked.
     batch_bytes
         How many bytes of messages go to the broker at a time.
+    linger_ms
+        How long a message may wait for others to go with it.
     in_flight_bytes
         How many bytes may wait for Kafka's word at a time.
     delivery_seconds
@@ -108,6 +110,7 @@ class Publisher:
         compression: str | None = "lz4",
         api_version: tuple[int, ...] | None = None,
         batch_bytes: int = BATCH_BYTES,
+        linger_ms: int = LINGER_MS,
         in_flight_bytes: int = IN_FLIGHT_BYTES,
         delivery_seconds: float = _DELIVERY_SECONDS,
     ) -> None:
@@ -125,7 +128,7 @@ class Publisher:
         self._in_flight_size = 0
         self._stopped = False
         self.published = self._reported = Published()
-        self._producer = self._connect(compression, api_version, delivery_seconds, batch_bytes)
+        self._producer = self._connect(compression, api_version, delivery_seconds, batch_bytes, linger_ms)
 
     def publish(self, source: Source) -> None:
         """Send all blocks of a source; returns when the last one is on its way.
@@ -191,7 +194,12 @@ class Publisher:
         self.close()
 
     def _connect(
-        self, compression: str | None, api_version: tuple[int, ...] | None, delivery_seconds: float, batch_bytes: int
+        self,
+        compression: str | None,
+        api_version: tuple[int, ...] | None,
+        delivery_seconds: float,
+        batch_bytes: int,
+        linger_ms: int,
     ) -> KafkaProducer:
         delivery_ms = round(delivery_seconds * 1000)
         return self._call(
@@ -201,7 +209,7 @@ class Publisher:
             acks="all",
             enable_idempotence=True,
             compression_type=compression,
-            linger_ms=_LINGER_MS,
+            linger_ms=linger_ms,
             batch_size=batch_bytes,
             max_request_size=MESSAGE_BYTES,
             max_block_ms=ANSWER_SECONDS * 1000,

@@ -29,7 +29,7 @@ from yarl import URL
 _EVENTS: Final = 2
 """Events of a partition that may be on their way at once."""
 
-_POLL_SECONDS: Final = 0.001
+_POLL_SECONDS: Final = 0.005
 
 _LOGGER: Final = logging.getLogger("faust.transport.batching")
 """Below Faust's own, so that whoever quiets Faust quiets this too."""

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.text import Text
 
 from detectors.finding import Finding
-from streams.embedded import API_VERSION, BATCH_BYTES, EmbeddedBroker, Pace
+from streams.embedded import API_VERSION, BATCH_BYTES, LINGER_MS, EmbeddedBroker, Pace
 from streams.errors import InputError
 from streams.http import HttpEndpoints
 from streams.pipeline import Batch
@@ -34,6 +34,9 @@ FETCH_WAIT_MS: Final = 5
 """The mock broker does not wake a waiting fetch when data arrives, so there the wait is the latency."""
 
 _REFRESH_SECONDS: Final = 0.1
+_COUNT_SECONDS: Final = 0.5
+"""Hosts are counted in the thread of the stages, which has better to do."""
+
 _STAY_SECONDS: Final = 1.0
 _GIVE_UP_SECONDS: Final = 2.0
 """How long a publisher that was told to stop may go on; a read of a pipe may never return."""
@@ -155,7 +158,7 @@ class Up:
         return self._settings.model_copy(update={"kafka": kafka})
 
     async def _until_done(self, service: Service, settings: Settings, stop: asyncio.Event) -> None:
-        begun = time.monotonic()
+        begun = counted = time.monotonic()
         publishing = self._publishing(settings)
         with self._progress() as progress:
             task = progress.add_task("", total=None)
@@ -163,8 +166,10 @@ class Up:
                 if await stopped(stop, _REFRESH_SECONDS):
                     self.summary.interrupted = True
                     break
-                await self._count(service)
                 self.summary.seconds = time.monotonic() - begun
+                if time.monotonic() - counted >= _COUNT_SECONDS:
+                    await self._count(service)
+                    counted = time.monotonic()
                 progress.update(
                     task,
                     total=self._source.size or None,
@@ -208,6 +213,7 @@ class Up:
             compression=None,
             api_version=API_VERSION,
             batch_bytes=BATCH_BYTES,
+            linger_ms=LINGER_MS,
         ) as publisher:
             try:
                 publisher.publish(self._source)

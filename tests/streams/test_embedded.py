@@ -50,7 +50,7 @@ class TestBroker:
 
 class TestPace:
     def test_lets_a_publisher_run_ahead_and_then_wait_for_the_reader(self) -> None:
-        pace, sent = Pace(ahead_bytes=100), list[int]()
+        pace, sent = Pace(ahead_bytes=100, burst_bytes=0), list[int]()
 
         def publish() -> None:
             for size in (60, 60, 60):
@@ -65,6 +65,24 @@ class TestPace:
         pace.consumed(60)
         publisher.join(10)
         assert len(sent) == 3
+
+    def test_lets_a_publisher_that_waited_go_on_once_there_is_room_for_a_burst(self) -> None:
+        pace, sent = Pace(ahead_bytes=100, burst_bytes=60), list[int]()
+
+        def publish() -> None:
+            for size in (50, 60, 10, 50, 10):
+                pace.admit(size)
+                sent.append(size)
+
+        publisher = threading.Thread(target=publish)
+        publisher.start()
+        assert soon(lambda: len(sent) == 2)
+        pace.consumed(50)
+        time.sleep(0.05)
+        assert len(sent) == 2
+        pace.consumed(20)
+        publisher.join(10)
+        assert sent == [50, 60, 10, 50, 10]
 
     def test_admits_what_is_larger_than_all_it_allows(self) -> None:
         assert Pace(ahead_bytes=10).admit(1000)
