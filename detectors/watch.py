@@ -140,6 +140,7 @@ class Watch:
         self.refusals = Refusals(self._bounded["refusals"])
         self._rolled_until = -END_OF_TIME
         self._derived: dict[int, Pane] = {}
+        self._open: dict[int, tuple[tuple[int, ...], Pane]] = {}
         self._added: set[int] = set()
         self.baselines = Baselines()
         self.observe: Callable[[Closed], None] | None = None
@@ -326,18 +327,25 @@ class Watch:
         return [self._pane(each) for each in begins if each in self.contacts or each in self.volumes]
 
     def _pane(self, begin: int) -> Pane:
-        """Work out the statistics of a pane; those of a closed one are kept, as they never change again."""
+        """Work out the statistics of a pane; they are kept until something is added, to a closed one for good."""
         if begin in self._derived:
             return self._derived[begin]
-        counted = Counted(
-            self.contacts.summed(begin),
-            self.volumes.summed(begin),
-            self.conversations.summed(begin),
-            self.conversations.between(begin - REMEMBERED_SECONDS, begin + PANE_SECONDS),
-        )
-        pane = Pane(begin, counted)
+        end, remembered = begin + PANE_SECONDS, begin - REMEMBERED_SECONDS
+        counts = self.contacts.version(begin, end) + self.volumes.version(begin, end)
+        version = counts + self.conversations.version(remembered, end)
+        known, pane = self._open.pop(begin, (None, None))
+        if pane is None or known != version:
+            counted = Counted(
+                self.contacts.summed(begin),
+                self.volumes.summed(begin),
+                self.conversations.summed(begin),
+                self.conversations.between(remembered, end),
+            )
+            pane = Pane(begin, counted)
         if begin < self.closed_until:
             self._derived[begin] = pane
+        else:
+            self._open[begin] = version, pane
         return pane
 
     def _roll(self, until: int) -> None:
@@ -393,5 +401,5 @@ class Watch:
         self.logins.drop_before(oldest)
         self.refusals.drop_before(oldest)
         self._added = {pane for pane in self._added if pane >= self.closed_until}
-        for pane in [each for each in self._derived if each < oldest]:
-            del self._derived[pane]
+        self._derived = {begin: pane for begin, pane in self._derived.items() if begin >= oldest}
+        self._open = {begin: pane for begin, pane in self._open.items() if begin >= self.closed_until}

@@ -61,6 +61,7 @@ class LoginWindows:
         self._sum = sums["logins"]
         self._tiers = {tier: Panes(LOGINS, sums["logins"]) for tier in TIERS}
         self._derived: dict[int, _Part] = {}
+        self._open: dict[int, tuple[tuple[int, ...], _Part]] = {}
         self._brought_together: dict[Tier, tuple[tuple[int, tuple[int, ...]], _Part]] = {}
         self._windows: dict[int, _Part] = {}
         self._actors: tuple[UInt64Array, ...] = ()
@@ -77,6 +78,7 @@ class LoginWindows:
     def advance(self, until: int, closed_until: int) -> None:
         """Roll up the blocks before a time, and take note of which panes never change again, epoch seconds."""
         self._closed_until = closed_until
+        self._open = {pane: part for pane, part in self._open.items() if pane >= closed_until}
         last = until // BLOCK_SECONDS * BLOCK_SECONDS
         held = {pane // BLOCK_SECONDS * BLOCK_SECONDS for pane in self.connections.panes}
         for begin in sorted(each for each in held if self.rolled_until <= each < last):
@@ -204,21 +206,33 @@ class LoginWindows:
         return part
 
     def _logins(self, pane: int) -> "_Part":
-        """Count the logins that begin in a pane; those of closed panes are kept, as they never change again."""
+        """Count the logins that begin in a pane; they are kept until something is added, of closed panes for good."""
         if pane in self._derived:
             return self._derived[pane]
+        if pane >= self._closed_until:
+            return self._open_logins(pane)
         # Panes that close together are worked out in one go, which takes hardly longer than one of them.
         end = max(min(self._closed_until, pane + _AT_ONCE * PANE_SECONDS), pane + PANE_SECONDS)
-        panes = self._held(pane, end)
-        for each in panes:
-            self.connections.summed(each)
-        known = self.connections.between(pane - _MARGIN_SECONDS, end + _MARGIN_SECONDS)
-        part = _Part.of([logins.of_connections(connections.begun(known, pane, end), self._login)])
+        part = self._begun(pane, end)
         begin = part.rows[:, logins.COLUMN["pane"]]
-        counted = {each: part.only(begin == each) for each in {pane, *panes}}
-        if pane < self._closed_until:
-            self._derived.update(counted)
-        return counted[pane]
+        self._derived.update({each: part.only(begin == each) for each in {pane, *self._held(pane, end)}})
+        return self._derived[pane]
+
+    def _open_logins(self, pane: int) -> "_Part":
+        end = pane + PANE_SECONDS
+        version = self.connections.version(pane - _MARGIN_SECONDS, end + _MARGIN_SECONDS)
+        known, part = self._open.get(pane, (None, _EMPTY))
+        if known != version:
+            part = self._begun(pane, end)
+            self._open[pane] = version, part
+        return part
+
+    def _begun(self, begin: int, end: int) -> "_Part":
+        """Count the logins that begin in the panes from one up to another, not included."""
+        for each in self._held(begin, end):
+            self.connections.summed(each)
+        known = self.connections.between(begin - _MARGIN_SECONDS, end + _MARGIN_SECONDS)
+        return _Part.of([logins.of_connections(connections.begun(known, begin, end), self._login)])
 
     def _roll(self, begin: int) -> None:
         """Take up the block of five minutes that begins then."""

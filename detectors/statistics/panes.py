@@ -36,6 +36,8 @@ class Panes:
         self._sum = merge.whole if isinstance(merge, Bounded) else merge
         self._parts: dict[int, list[pl.DataFrame]] = {}
         self._summed: set[int] = set()
+        self._additions = 0
+        self._versions: dict[int, int] = {}
         self._unstored: dict[int, list[pl.DataFrame]] | None = None
         self._stored: dict[int, list[int]] = {}
         self._dropped: set[str] = set()
@@ -59,11 +61,16 @@ class Panes:
             parts = self._parts.setdefault(pane, [])
             parts.append(part)
             self._summed.discard(pane)
+            self._added(pane)
             if self._unstored is not None:
                 self._unstored.setdefault(pane, []).append(part)
             if len(parts) >= _PARTS:
                 parts[:] = self._fewer(parts)
         return added
+
+    def version(self, begin: int, end: int) -> tuple[int, ...]:
+        """Return what is another one once anything changed in the panes from `begin` up to `end`, not included."""
+        return tuple(self._versions.get(pane, 0) for pane in range(begin, end, PANE_SECONDS))
 
     def summed(self, pane: int) -> pl.DataFrame:
         """Return what a pane holds, each of its rows summed."""
@@ -82,7 +89,7 @@ class Panes:
     def drop_before(self, begin: int) -> None:
         """Forget the panes before `begin`."""
         for pane in [pane for pane in self._parts if pane < begin]:
-            del self._parts[pane]
+            del self._parts[pane], self._versions[pane]
             self._summed.discard(pane)
             self._dropped |= {f"{pane}/{number}" for number in self._stored.pop(pane, ())}
             if self._unstored is not None:
@@ -120,6 +127,11 @@ class Panes:
         for change in changes:
             pane = int(change.name.partition("/")[0])
             self._parts.setdefault(pane, []).append(change.frame())
+            self._added(pane)
+
+    def _added(self, pane: int) -> None:
+        self._additions += 1
+        self._versions[pane] = self._additions
 
     def _fewer(self, parts: list[pl.DataFrame]) -> list[pl.DataFrame]:
         """Sum the parts; a part that outweighs all others is left alone, so that each row is summed seldom."""

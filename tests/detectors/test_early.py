@@ -1,7 +1,9 @@
+from functools import partial
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from detectors.examples import records
 from detectors.finding import Finding
@@ -233,3 +235,24 @@ def test_looking_changes_nothing_that_is_confirmed_and_leaves_nothing_unsettled(
         assert not finding.provisional or finding.status in {"retracted", "superseded"}
         if finding.status == "superseded":
             assert finding.superseded_by in last
+
+
+def test_what_is_kept_of_open_panes_is_what_somebody_finds_who_looks_for_the_first_time() -> None:
+    guess = partial(exchange, OUTSIDE, INSIDE, 22, sent=2000, received=2500)
+    batches = [
+        [*scan(0, range(1, 9)), *guess(client_port=40_000, end=at(0, 20))],
+        [*scan(1, range(9, 12)), *guess(client_port=40_001, end=at(1, 20))],
+        # What was asked and guessed before is answered, and gone on with, late.
+        [*answered(0, range(1, 5)), *guess(client_port=40_000, end=at(2, 20)), *scan(0, range(20, 24))],
+    ]
+    looking, waiting = Told(["vertical_scan", "brute_force"]), Told(["vertical_scan", "brute_force"])
+    for rows in batches:
+        for each in (looking, waiting):
+            each.apply(rows)
+        looking.look()
+    for panes, table in ((5, "contact"), (5, "pair"), (1, "contact")):
+        for pane in range(3):
+            kept, fresh = (each.watch.window(at(pane), panes).table(table) for each in (looking, waiting))
+            assert_frame_equal(kept, fresh, check_row_order=False)
+    for pane in range(3):
+        assert_frame_equal(*(each.watch.logins.table(at(pane), 5) for each in (looking, waiting)))

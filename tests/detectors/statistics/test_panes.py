@@ -281,3 +281,21 @@ def test_dropped_and_stored_names_never_meet_in_one_call(parts: list[Rows]) -> N
         names = [change.name for change in stored.take(kept)]
         assert len(names) == len(set(names))
         kept.drop_before(120)
+
+
+def test_a_version_tells_of_additions_to_its_panes_and_to_no_others() -> None:
+    kept = panes([(0, 1, 1), (60, 1, 1)])
+    first, second = kept.version(0, 60), kept.version(60, 120)
+    kept.add(frame([(60, 2, 1)]))
+    assert kept.version(0, 60) == first
+    assert kept.version(60, 120) != second
+    assert kept.version(0, 120) == first + kept.version(60, 120)
+
+
+def test_a_pane_that_was_dropped_and_came_again_has_another_version() -> None:
+    kept = panes([(0, 1, 1)])
+    before = kept.version(0, 60)
+    kept.drop_before(60)
+    dropped = kept.version(0, 60)
+    kept.add(frame([(0, 1, 1)]))
+    assert len({before, dropped, kept.version(0, 60)}) == 3
