@@ -238,6 +238,20 @@ class View(Protocol):
             Columns of `detectors.statistics.destinations.KNOWN`, in the order of `hosts`.
         """
 
+    def forwarders(self, keys: pl.Series) -> pl.Series:
+        """Say which hosts are gateways that forward packets for outside hosts, where records tell of it.
+
+        Parameters
+        ----------
+        keys
+            Keys of hosts, UInt64, shape (n,).
+
+        Returns
+        -------
+        pl.Series
+            Boolean, shape (n,).
+        """
+
 
 class Detector(ABC):
     """Turns statistics into scores, and a score that counts into words.

@@ -20,7 +20,7 @@ class ExfiltrationBurst(Detector):
         entity="source",
         severity="high",
         severity_inside="high",
-        version=2,
+        version=3,
         parameters=(
             Parameter(
                 name="floor_bytes",

@@ -17,7 +17,7 @@ from detectors.contract import (
     Parameters,
     View,
 )
-from detectors.scans import per_minute, unscattered
+from detectors.scans import per_minute, unforwarded, unscattered
 from detectors.statistics.tables import EXAMPLES, FAST_PANES
 
 _DENSE: Final = 2
@@ -109,7 +109,7 @@ class HorizontalScan(Detector):
         ),
         response="Find out who runs the source and what the port is for. From inside it is how worms and intruders "
         "spread: isolate the source until it is explained.",
-        version=3,
+        version=4,
     )
     needs: ClassVar = (Need("service", FAST_PANES), Need("pair", FAST_PANES), Need("scanner", FAST_PANES))
 
@@ -118,7 +118,7 @@ class HorizontalScan(Detector):
         parts = [self._sweeps(view, parameters), self._mixed(view, parameters)]
         sweeps, mixed = (part.filter(pl.col("value") >= pl.col("threshold")) if len(part) else part for part in parts)
         if len(sweeps):
-            sweeps = unscattered(sweeps, view, self.needs[2])
+            sweeps = unforwarded(unscattered(sweeps, view, self.needs[2]), view, "port", "protocol")
         found = [part.select(_COLUMNS.names()) for part in (sweeps, mixed) if len(part)]
         if not found:
             return NO_SCORES

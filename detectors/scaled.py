@@ -136,3 +136,7 @@ class RememberedView:
     def destinations(self, hosts: pl.Series, peers: pl.Series) -> pl.DataFrame:
         """Return what is known of outside peers."""
         return self._view.destinations(hosts, peers)
+
+    def forwarders(self, keys: pl.Series) -> pl.Series:
+        """Say who forwards packets for outside hosts."""
+        return self._view.forwarders(keys)

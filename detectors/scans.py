@@ -73,7 +73,7 @@ class VerticalScan(Detector):
         ),
         response="Find out who runs the source. From outside, see whether any of the ports answered; from inside, "
         "take the source for compromised until it is explained.",
-        version=3,
+        version=4,
     )
     needs: ClassVar[tuple[Need, ...]] = (Need("pair", FAST_PANES), Need("scanned", FAST_PANES))
 
@@ -120,6 +120,7 @@ class VerticalScan(Detector):
             sources=pl.lit(1, pl.Int64),
             example_sources=pl.concat_list("source_key"),
         ).filter(pl.col("value") >= pl.col("threshold"))
+        scored = unforwarded(scored, view, "target_key")
         return scored.filter(pl.len().over("source_key") < pl.col("block_targets")).with_columns(NO_BASELINE)
 
     def _together(self, view: View, parameters: Parameters) -> pl.DataFrame:
@@ -138,6 +139,31 @@ class VerticalScan(Detector):
             .filter(pl.col("sources") >= pl.col("distributed_sources"))
             .with_columns(NO_BASELINE)
         )
+
+
+def unforwarded(scans: pl.DataFrame, view: View, *same: str) -> pl.DataFrame:
+    """Leave out what gateways forwarded where the hosts that they forwarded it for are told of.
+
+    Parameters
+    ----------
+    scans
+        Rows with `source_key` and `value`.
+    view
+        Where to ask who forwards.
+    *same
+        Columns that say what is tried: it stays the same on the way through a gateway.
+    """
+    if scans.is_empty():
+        return scans
+    forwards = view.forwarders(scans["source_key"])
+    if not forwards.any():
+        return scans
+    original = pl.col("value").filter(~pl.lit(forwards)).sum().over(*same)
+    return scans.filter(~pl.lit(forwards) | (original < _FORWARDED * pl.col("value")))
+
+
+_FORWARDED: Final = 0.5
+"""Part of what a gateway tries that hosts behind it are told of, from which on it is theirs."""
 
 
 def unscattered(sweeps: pl.DataFrame, view: View, scanner: Need) -> pl.DataFrame:

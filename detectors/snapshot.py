@@ -6,7 +6,7 @@ import polars as pl
 
 from detectors.addresses import written
 from detectors.contract import Need
-from detectors.statistics import contacts, conversations, directory, login_windows, refusals, volumes
+from detectors.statistics import contacts, conversations, directory, forwarders, login_windows, refusals, volumes
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.conversations import REMEMBERED_SECONDS
@@ -30,7 +30,8 @@ class Snapshot:
 
     def __init__(self, table: Table, pane: int) -> None:
         self.pane = pane
-        flows = table.flows
+        flows = forwarders.true_ends(table.flows)
+        self._forwarders = forwarders.fold(flows)
         self._contacts = contacts.fold(flows)
         self._volumes = volumes.fold(flows)
         self._conversations = conversations.fold(flows)
@@ -64,6 +65,10 @@ class Snapshot:
     def destinations(self, hosts: pl.Series, peers: pl.Series) -> pl.DataFrame:
         """Return what is known of peers: nothing, as no hour is over."""
         return self._baselines().destinations.known(hosts.to_numpy(), peers.to_numpy())
+
+    def forwarders(self, keys: pl.Series) -> pl.Series:
+        """Say who forwards packets for outside hosts."""
+        return keys.is_in(self._forwarders["key"].implode())
 
     def _baselines(self) -> Baselines:
         baselines = Baselines()

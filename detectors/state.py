@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-STATE_VERSION: Final = 3
+STATE_VERSION: Final = 4
 """Raised when what the stages' `changes` yield means something else; stored state of other versions is refused."""
 
 

@@ -236,11 +236,19 @@ def _without_forwarders(view: View, pairs: pl.DataFrame) -> pl.DataFrame:
     if shared.is_empty():
         return pairs
     asked = view.table(CONTACTS).filter("source_internal").select("source_key", "target_key", "port", "protocol")
+    gateways = shared.filter(view.forwarders(shared["source_key"]))
     # Whoever asks a gateway asks it at the port of the peer that it forwards to.
     legs = asked.filter(pl.col("target_key").is_in(shared["source_key"].implode()))
-    forwarded = (
+    through = (
         shared.join(asked, on=("source_key", "target_key"))
         .join(legs.rename({"target_key": "gateway"}), on=("source_key", "port", "protocol"))
+        .select("gateway", "source_key", "target_key", "outbound_bytes")
+    )
+    # Records that tell the ends inside the packets tell of no such legs.
+    gateways = gateways.select("target_key", gateway="source_key")
+    behind = shared.join(gateways, on="target_key").filter(pl.col("source_key") != pl.col("gateway"))
+    forwarded = (
+        pl.concat([through, behind.select(through.columns)])
         .unique(["gateway", "source_key", "target_key"])
         .group_by(source_key="gateway", target_key="target_key")
         .agg(original=pl.col("outbound_bytes").sum())

@@ -59,6 +59,12 @@ class PaneView:
         """Return what is known of outside peers; see `View`."""
         return self._watch.baselines.destinations.known(hosts.to_numpy(), peers.to_numpy())
 
+    def forwarders(self, keys: pl.Series) -> pl.Series:
+        """Say who forwards packets for outside hosts; see `View`."""
+        end = self.pane + PANE_SECONDS
+        listed = self._watch.forwarders.between(end - self._watch.kept_seconds, end)
+        return keys.is_in(listed["key"].implode())
+
     def hosts(self, keys: pl.Series) -> pl.DataFrame:
         """Say who hosts are, columns of `detectors.statistics.directory.HOSTS`, but for those without a name."""
         wanted = np.unique(keys.drop_nulls().to_numpy())

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,13 +15,14 @@ from detectors.finding import Detection
 from detectors.route import SHARD_SHIFT
 from detectors.span import Position, Span, unapplied
 from detectors.state import Change, below, prefixed
-from detectors.statistics import contacts, conversations, directory, login_windows, refusals, volumes
+from detectors.statistics import contacts, conversations, directory, forwarders, login_windows, refusals, volumes
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.caps import DEFAULT_CAPS, Bounded, Caps
 from detectors.statistics.connections import LOGIN_PORTS
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS, REMEMBERED_SECONDS
 from detectors.statistics.directory import HOSTS
+from detectors.statistics.forwarders import FORWARDERS, true_ends
 from detectors.statistics.frames import among
 from detectors.statistics.login_windows import LoginWindows
 from detectors.statistics.pane import Counted, Pane
@@ -135,14 +137,25 @@ class Watch:
         drips = any(need.table in _CROSSING and need.panes > SHORT_PANES for need in needs)
         self.rollup = Rollup(self._bounded, egress=drips)
         self._crossing = all(need.table != "traffic" for need in needs)
-        self._unlearned: set[int] = set()
         self.logins = LoginWindows(self._bounded, login_ports)
         self.refusals = Refusals(self._bounded["refusals"])
         self._rolled_until = -END_OF_TIME
         self._derived: dict[int, Pane] = {}
         self._open: dict[int, tuple[tuple[int, ...], Pane]] = {}
-        self._added: set[int] = set()
+        self._added, self._unlearned = set[int](), set[int]()
         self.baselines = Baselines()
+        self.forwarders = Panes(FORWARDERS, forwarders.merged)
+        self._parts: Mapping[str, Panes | Rollup | LoginWindows | Refusals | Baselines] = {
+            "contacts": self.contacts,
+            "volumes": self.volumes,
+            "conversations": self.conversations,
+            "directory": self.directory,
+            "rollup": self.rollup,
+            "logins": self.logins,
+            "refusals": self.refusals,
+            "baselines": self.baselines,
+            "forwarders": self.forwarders,
+        }
         self.observe: Callable[[Closed], None] | None = None
         """Is shown each pane once it is judged; changes nothing."""
 
@@ -256,13 +269,7 @@ class Watch:
         return directory.summed(pl.concat([recent, self.rollup.names(wanted)]))
 
     def changes(self, *, whole: bool = False) -> list[Change]:
-        """Return what changed since the last call, to be stored.
-
-        Parameters
-        ----------
-        whole
-            Return all there is instead: what is stored begins anew.
-        """
+        """Return what changed since the last call, to be stored; or all there is, where that begins anew."""
         position = {
             "applied": self._applied,
             "reached": self._reached,
@@ -272,14 +279,7 @@ class Watch:
         }
         return [
             Change.of_document("position", position),
-            *prefixed("contacts", self.contacts.changes(whole=whole)),
-            *prefixed("volumes", self.volumes.changes(whole=whole)),
-            *prefixed("conversations", self.conversations.changes(whole=whole)),
-            *prefixed("directory", self.directory.changes(whole=whole)),
-            *prefixed("rollup", self.rollup.changes(whole=whole)),
-            *prefixed("logins", self.logins.changes(whole=whole)),
-            *prefixed("refusals", self.refusals.changes(whole=whole)),
-            *prefixed("baselines", self.baselines.changes(whole=whole)),
+            *chain.from_iterable(prefixed(name, each.changes(whole=whole)) for name, each in self._parts.items()),
         ]
 
     def restore(self, changes: Sequence[Change]) -> None:
@@ -292,14 +292,8 @@ class Watch:
                 self._rolled_until = position["rolled_until"]
                 self._unlearned = set(position["unlearned"])
                 self.logins.settled(position["logins_rolled_until"], self.closed_until)
-        self.contacts.restore(below("contacts", changes))
-        self.volumes.restore(below("volumes", changes))
-        self.conversations.restore(below("conversations", changes))
-        self.directory.restore(below("directory", changes))
-        self.rollup.restore(below("rollup", changes))
-        self.logins.restore(below("logins", changes))
-        self.refusals.restore(below("refusals", changes))
-        self.baselines.restore(below("baselines", changes))
+        for name, part in self._parts.items():
+            part.restore(below(name, changes))
         # Nobody has looked at them in this process.
         self._added = {pane for pane in (*self.contacts.panes, *self.volumes.panes) if pane >= self.closed_until}
 
@@ -312,7 +306,7 @@ class Watch:
         return pl.Series(ends.to_numpy() < passed)
 
     def _count(self, table: Table) -> None:
-        every = table.flows
+        every = true_ends(table.flows)
         flows = every.select(SCHEMA.names()).rechunk()
         if flows.height:
             self._added |= self.contacts.add(contacts.fold(flows))
@@ -321,6 +315,7 @@ class Watch:
             self.directory.add(directory.hosts(flows))
             self.logins.add(flows)
             self.refusals.add(every)
+            self.forwarders.add(forwarders.fold(every))
 
     def _panes(self, begin: int, end: int) -> list[Pane]:
         begins = range(begin, end, PANE_SECONDS)
@@ -394,7 +389,7 @@ class Watch:
 
     def _forget(self) -> None:
         oldest = self.closed_until - self.kept_seconds
-        for panes in (self.contacts, self.volumes, self.directory):
+        for panes in (self.contacts, self.volumes, self.directory, self.forwarders):
             panes.drop_before(oldest)
         self.conversations.drop_before(oldest - REMEMBERED_SECONDS)
         self.rollup.drop_before(self.closed_until)
@@ -402,4 +397,4 @@ class Watch:
         self.refusals.drop_before(oldest)
         self._added = {pane for pane in self._added if pane >= self.closed_until}
         self._derived = {begin: pane for begin, pane in self._derived.items() if begin >= oldest}
-        self._open = {begin: pane for begin, pane in self._open.items() if begin >= self.closed_until}
+        self._open = {begin: each for begin, each in self._open.items() if begin >= self.closed_until}

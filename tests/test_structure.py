@@ -23,6 +23,7 @@ TESTED_ELSEWHERE: Final = {
     "detectors/state.py": "tests/streams/test_durable.py",
     "detectors/contract.py": "tests/contract/test_detectors.py",
     "detectors/view.py": "tests/detectors/test_watch.py",
+    "detectors/statistics/forwarders.py": "tests/streams/test_true_ends.py",
     "detectors/statistics/column_baseline.py": "tests/detectors/statistics/test_baselines.py",
     "detectors/statistics/recent.py": "tests/detectors/statistics/test_baselines.py",
     "streams/app.py": "tests/streams/test_transport.py",

@@ -68,10 +68,16 @@ def complete(parts: Sequence[Checked], networks: NetworkSettings) -> Table:
             numbers |= nowhere
             missing |= dict.fromkeys(nowhere, np.ones(rows, np.bool_))
     columns, constants = _strings(parts, rows)
-    keys, hosts = _hosts(numbers, columns, constants, rows, networks)
+    true = _true_ends(numbers, missing)
+    keys, hosts = _hosts(true, columns, constants, rows, networks)
     flows = _flows(parts)
     if flows is not None:
         missing |= dict.fromkeys(keys, ~flows)
+    translated = _translated_outside(numbers, true, hosts)
+    if translated.any():
+        logged, _ = _hosts(numbers, columns, constants, rows, networks)
+        keys["forwarder_key"] = np.where(translated[0], logged["source_key"], logged["destination_key"])
+        missing["forwarder_key"] = ~(translated[0] | translated[1])
     columns |= hosts
     columns |= _numbers(numbers | keys)
     for name, absent in missing.items():
@@ -175,6 +181,30 @@ def _strings(parts: Sequence[Checked], rows: int) -> tuple[dict[str, pl.Series],
     return found, constants
 
 
+def _true_ends(numbers: Mapping[str, UInt64Array], missing: Mapping[str, BoolArray]) -> Mapping[str, UInt64Array]:
+    """Put the ends inside the packets in place of those outside, where both were logged and are other ones."""
+    true = {}
+    for end in _ENDS:
+        if f"packet_{end}_low" in numbers:
+            absent = missing.get(f"packet_{end}_low")
+            for half in (f"{end}_high", f"{end}_low"):
+                inside = numbers[f"packet_{half}"]
+                true[half] = inside if absent is None else np.where(absent, numbers[half], inside)
+    return {**numbers, **true}
+
+
+def _translated_outside(
+    numbers: Mapping[str, UInt64Array], true: Mapping[str, UInt64Array], hosts: Mapping[str, pl.Series]
+) -> BoolArray:
+    """Say of both ends of each row, shape (2, rows), whether somebody forwards for an end that is not one's own."""
+    other = [
+        (true[f"{end}_low"] != numbers[f"{end}_low"]) | (true[f"{end}_high"] != numbers[f"{end}_high"]) for end in _ENDS
+    ]
+    outside = [~hosts[f"{end}_internal"].to_numpy() for end in _ENDS]
+    found: BoolArray = np.array(other) & np.array(outside)
+    return found
+
+
 def _hosts(
     numbers: Mapping[str, UInt64Array],
     columns: Mapping[str, pl.Series],
@@ -182,7 +212,7 @@ def _hosts(
     rows: int,
     networks: NetworkSettings,
 ) -> tuple[dict[str, UInt64Array], dict[str, pl.Series]]:
-    """Say of both ends of each row their keys, which scope they are in, and whether they are one's own."""
+    """Say of both true ends of each row their keys, which scope they are in, and whether they are one's own."""
     high = np.concatenate([numbers[f"{end}_high"] for end in _ENDS])
     low = np.concatenate([numbers[f"{end}_low"] for end in _ENDS])
     names, codes = _scopes(high, low, columns, constants, networks)

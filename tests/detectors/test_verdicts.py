@@ -63,7 +63,7 @@ def test_a_detection_says_who_when_and_how_much() -> None:
     assert (detection.value, detection.threshold, detection.baseline, detection.score) == (20, 10, None, 75)
     assert (detection.window_start, detection.window_end, detection.pane) == (at(-3), at(3), at(2))
     assert (detection.first_seen, detection.last_seen) == (at(2, 1), at(2, 20))
-    assert (detection.provisional, detection.mitre, detection.detector_version) == (False, VerticalScan.card.mitre, 3)
+    assert (detection.provisional, detection.mitre, detection.detector_version) == (False, VerticalScan.card.mitre, 4)
 
 
 def test_the_interface_and_account_are_those_of_the_host_that_was_reported() -> None:

@@ -147,11 +147,14 @@ def row(record: Record) -> Row:
         address = rest.pop(field, None)
         found |= {f"{end}_scope": "", f"{end}_internal": False}
         if address is not None:
-            private = inside(address)
+            true = rest.get(f"pkt-{field}", address)
+            private = inside(true)
             scope = reporter if private else ""
             high, low = halves(address)
-            found |= {f"{end}_high": high, f"{end}_low": low, f"{end}_key": key(scope, high, low)}
+            found |= {f"{end}_high": high, f"{end}_low": low, f"{end}_key": key(scope, *halves(true))}
             found |= {f"{end}_scope": scope, f"{end}_internal": private}
+            if true != address and not private:
+                found["forwarder_key"] = key(reporter if inside(address) else "", high, low)
     for field, end in (("pkt-srcaddr", "packet_source"), ("pkt-dstaddr", "packet_destination")):
         if field in rest:
             high, low = halves(rest.pop(field))
