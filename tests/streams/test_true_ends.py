@@ -26,9 +26,10 @@ def line(source: str, destination: str, port: int = 443, *, inside: tuple[str, s
     ends = inside or (source, destination)
     end = said.get("end", NINE + 30)
     interface = said.get("interface", "eni-1")
+    packets, size, flags = said.get("packets", 1), said.get("size", 40), said.get("flags", 2)
     words = (
-        f"5 123456789012 {interface} {source} {destination} {said.get('client', 40_000)} {port} 6"
-        f" {said.get('packets', 1)} {said.get('size', 40)} {end - 5} {end} ACCEPT OK vpc-1 {said.get('flags', 2)} {ends[0]} {ends[1]}"
+        f"5 123456789012 {interface} {source} {destination} {said.get('client', 40_000)} {port} 6 {packets} {size}"
+        f" {end - 5} {end} ACCEPT OK vpc-1 {flags} {ends[0]} {ends[1]}"
     )
     return words + (f" {said['direction']}" if "direction" in said else "")
 
