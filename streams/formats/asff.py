@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from detectors.finding import Direction, Finding
+from detectors.finding import Direction, Finding, Severity
 from streams.formats import facts
 
 _SCHEMA: Final = "2018-10-08"
@@ -98,6 +98,15 @@ def document(finding: Finding, account: Account, sent: datetime) -> dict[str, An
     }
 
 
+def severity(of_finding: Severity) -> str:
+    """Return the label of a severity.
+
+    >>> severity("high")
+    'HIGH'
+    """
+    return of_finding.upper()
+
+
 def _time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
@@ -116,7 +125,7 @@ def _provider_fields(finding: Finding, account: Account, types: list[str]) -> di
     related = dict.fromkeys((*finding.related, *((finding.superseded_by,) if finding.superseded_by else ())))
     named = [{"ProductArn": account.product_arn, "Id": account.finding_id(each)} for each in related]
     return {
-        "Severity": {"Label": finding.severity.upper(), "Original": finding.severity},
+        "Severity": {"Label": severity(finding.severity), "Original": finding.severity},
         "Types": types,
         "Confidence": 50 if finding.provisional else 90,
         **({"RelatedFindings": named[:10]} if named else {}),

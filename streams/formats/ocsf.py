@@ -15,7 +15,7 @@ _CREATE: Final = (1, "Create")
 _UPDATE: Final = (2, "Update")
 _CLOSE: Final = (3, "Close")
 
-_SEVERITIES: Final[Mapping[Severity, tuple[int, str]]] = {
+SEVERITIES: Final[Mapping[Severity, tuple[int, str]]] = {
     "low": (2, "Low"),
     "medium": (3, "Medium"),
     "high": (4, "High"),
@@ -66,7 +66,7 @@ class Ocsf(JsonFormat):
             "start_time": _milliseconds(finding.first_seen),
             "end_time": _milliseconds(finding.last_seen),
             "message": finding.summary,
-            **_numbered("severity", _SEVERITIES[finding.severity]),
+            **_numbered("severity", SEVERITIES[finding.severity]),
             **_numbered("status", _status(finding)),
             "status_code": finding.status,
             **_numbered("confidence", _PROVISIONAL if finding.provisional else _CONFIRMED),

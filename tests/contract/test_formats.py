@@ -1,7 +1,9 @@
 """What every format must hold to."""
 
 import json
+from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 
@@ -12,6 +14,7 @@ from tests.streams.formats.anything import findings
 from tests.streams.formats.golden import GOLDEN, WRITERS, text
 from tests.streams.formats.golden import findings as golden_findings
 
+ROOT = Path(__file__).parents[2]
 quick = settings(max_examples=60, deadline=None)
 
 
@@ -28,6 +31,15 @@ def test_names_are_how_they_are_found() -> None:
 @pytest.mark.parametrize("name", WRITERS)
 def test_findings_are_written_as_they_were_before(name: str) -> None:
     assert text(WRITERS[name]).splitlines() == (GOLDEN / name).read_text(encoding="utf-8").splitlines()
+
+
+def test_golden_findings_fit_the_schema_that_is_published() -> None:
+    schema = json.loads((ROOT / "docs" / "reference" / "finding.schema.json").read_text(encoding="utf-8"))
+    check = jsonschema.Draft202012Validator(schema)
+    for line in (GOLDEN / "flowhawk.jsonl").read_text(encoding="utf-8").splitlines():
+        check.validate(json.loads(line))
+    assert set(schema["required"]) == set(schema["properties"]) == set(Finding.model_fields)
+    assert not check.is_valid(json.loads(line) | {"of_no_schema": 1})
 
 
 def test_there_are_golden_findings_of_every_kind_and_status() -> None:
