@@ -40,6 +40,8 @@ class SecurityHub(Sink):
     """
 
     name = "security-hub"
+    # The settings say whether it is.
+    hears_observed = True
 
     def __init__(self, settings: SecurityHubSettings) -> None:
         self._settings = settings

@@ -35,6 +35,8 @@ class Syslog(Sink):
     """
 
     name = "syslog"
+    # The settings say whether it is.
+    hears_observed = True
 
     def __init__(self, settings: SyslogSettings) -> None:
         self._settings = settings

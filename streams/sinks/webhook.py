@@ -52,6 +52,8 @@ class Webhook(Sink):
     """
 
     name = "webhook"
+    # The settings say whether it is.
+    hears_observed = True
 
     def __init__(self, settings: WebhookSettings) -> None:
         self._settings = settings

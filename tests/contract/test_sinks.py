@@ -22,7 +22,7 @@ from streams.sinks.syslog import Syslog
 from streams.sinks.terminal import Terminal
 from streams.sinks.webhook import Webhook
 from tests.streams.found import findings
-from tests.streams.web_server import threaded_web_server
+from tests.streams.web_server import ThreadedWebServer, serving
 
 SINKS = implementations(streams.sinks, Sink)  # type: ignore[type-abstract]  # mypy issue 4717
 
@@ -44,7 +44,7 @@ def _heard_by_json_lines(folder: Path, stack: ExitStack) -> Made:
 
 def _heard_by_webhook(folder: Path, stack: ExitStack) -> Made:
     del folder
-    server = stack.enter_context(threaded_web_server())
+    server = stack.enter_context(serving(ThreadedWebServer()))
     return Webhook(WebhookSettings(url=server.url)), lambda: "".join(
         str(each["summary"]) for body in server.bodies for each in json.loads(body)
     )

@@ -82,9 +82,9 @@ class ThreadedWebServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def threaded_web_server() -> Iterator[ThreadedWebServer]:
+def serving(server: ThreadedWebServer) -> Iterator[ThreadedWebServer]:
     """Serve in a thread, on a free port of loopback."""
-    with ThreadedWebServer() as server:
+    with server:
         thread = Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

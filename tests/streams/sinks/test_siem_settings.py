@@ -4,8 +4,12 @@ import pytest
 from pydantic import ValidationError
 
 from detectors.finding import SEVERITIES, Severity
+from streams.agents import heard
+from streams.sinks import Delivery
 from streams.sinks.siem_settings import SecurityHubSettings, SyslogSettings, WebhookSettings
+from streams.sinks.webhook import Webhook
 from tests.streams.formats.golden import findings
+from tests.streams.web_server import web_server
 
 FINDING = findings()[0]
 
@@ -23,6 +27,16 @@ def test_what_is_not_certain_or_only_observed_is_sent_by_setting(setting: str, d
     told = {value: made(**{setting: value}).of([FINDING, marked]) for value in (True, False)}
     assert told == {True: [FINDING, marked], False: [FINDING]}
     assert made().of([FINDING, marked]) == told[default]
+
+
+async def test_the_sinks_themselves_leave_out_what_is_only_observed() -> None:
+    observed = FINDING.model_copy(update={"observed": True})
+    async with web_server() as server:
+        for asked in (False, True):
+            sink = Webhook(WebhookSettings(url=server.url, observed=asked))
+            assert await sink.deliver(heard(sink, [observed])) is Delivery.DELIVERED
+            await sink.close()
+            assert len(server.posted) == int(asked)
 
 
 def made(**settings: Any) -> SyslogSettings:
