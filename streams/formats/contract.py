@@ -3,13 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 
 import streams.formats
 from detectors.discovery import implementations
 from detectors.finding import Finding
+
+_JSON: Final = TypeAdapter(Any)
 
 
 class Format(ABC):
@@ -46,7 +48,7 @@ class JsonFormat(Format):
 
     def written(self, finding: Finding) -> bytes:
         """Write the object on one line."""
-        return to_json(self.document(finding))
+        return _JSON.dump_json(self.document(finding))
 
     def together(self, findings: Sequence[Finding]) -> bytes:
         """Write an array."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pydantic_core import to_json
+from pydantic import TypeAdapter
 
 from detectors.finding import Finding
 from streams.formats import asff, facts, formats, syslog
@@ -27,7 +27,7 @@ def findings() -> list[Finding]:
 
 WRITERS: Final[Mapping[str, Callable[[Finding], bytes]]] = {
     **{f"{name}.txt" if name == "cef" else f"{name}.jsonl": each.written for name, each in formats().items()},
-    "asff.jsonl": lambda finding: to_json(asff.document(finding, HUB, SENT)),
+    "asff.jsonl": lambda finding: TypeAdapter(dict).dump_json(asff.document(finding, HUB, SENT)),
     "syslog.txt": lambda finding: syslog.message(finding, formats()["cef"].written(finding), HEADER),
 }
 """How the lines of each golden file are written."""
