@@ -1,11 +1,13 @@
 """Settings of the sinks that tell other systems: webhooks, syslog, AWS Security Hub."""
 
+import re
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from yarl import URL
 
 from detectors.finding import SEVERITIES, Finding, Severity
 from streams.errors import SettingsError, did_you_mean
@@ -72,13 +74,37 @@ class WebhookSettings(_Told, _Protected):
     """A web server that takes findings."""
 
     name: str = Field(default="webhook", min_length=1, description="What it is called in the log and in metrics.")
-    url: str = Field(pattern=r"^https?://[^\s/]+", description="Where findings are posted.")
+    url: str = Field(description="Where findings are posted, over HTTP or HTTPS.")
     format: FormatName = Field(default="flowhawk", description="`flowhawk`, `ocsf`, `ecs` or `cef`.")
     secret: SecretStr | None = Field(default=None, description="Key that bodies are signed with; none are without.")
     secret_file: Path | None = Field(default=None, description="File that holds the key instead.")
     headers: dict[str, SecretStr] = Field(default={}, description="Further headers, such as Authorization.")
     timeout_seconds: float = Field(default=10.0, gt=0, description="How long an answer may take.")
     batch: int = Field(default=100, ge=1, description="Findings in one request at most.")
+
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        # It may hold a secret, so it is not quoted.
+        try:
+            known = URL(url).origin().scheme in {"http", "https"}
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError("is no address of a web server, such as https://siem.example/findings")
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _one_line(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, value in headers.items():
+            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+                raise ValueError(f"{name!r} is no name of a header")
+            if not value.get_secret_value().isprintable():
+                raise ValueError(
+                    f"the value of {name} has characters that no header may have, such as the end of a line"
+                )
+        return headers
 
     @model_validator(mode="after")
     def _one_secret(self) -> Self:

@@ -54,7 +54,7 @@ class Syslog(Sink):
             async with asyncio.timeout(self._settings.timeout_seconds):
                 await self._line.send(messages)
         except OSError as error:
-            await self._line.close()
+            await self._line.close(at_once=True)
             where = f"{self._settings.host}:{self._settings.reached_at}"
             reason = str(error) or type(error).__name__
             log.warning("a syslog collector cannot be reached", sink=self._settings.name, at=where, reason=reason)
@@ -77,8 +77,8 @@ class _Line(ABC):
         """Send messages; raises OSError where that cannot be done."""
 
     @abstractmethod
-    async def close(self) -> None:
-        """Let go of the socket, if there is one."""
+    async def close(self, *, at_once: bool = False) -> None:
+        """Let go of the socket, if there is one; at once where what was not sent yet is not to be."""
 
 
 class _Connection(_Line):
@@ -91,7 +91,7 @@ class _Connection(_Line):
 
     async def send(self, messages: Sequence[bytes]) -> None:
         if self._streams is None:
-            self._streams = await asyncio.open_connection(self._settings.host, self._settings.reached_at, ssl=self._tls)
+            self._streams = await self._connected()
         reader, writer = self._streams
         # Collectors say nothing, so an end means that they are gone; writing would only fail the next time.
         if reader.at_eof() or writer.is_closing():
@@ -101,15 +101,26 @@ class _Connection(_Line):
         writer.write(b"".join(map(counted, messages)))
         await writer.drain()
 
-    async def close(self) -> None:
+    async def close(self, *, at_once: bool = False) -> None:
         if self._streams is None:
             return
         _, writer = self._streams
         self._streams = None
+        if at_once:
+            writer.transport.abort()
         writer.close()
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(self._settings.timeout_seconds):
                 await writer.wait_closed()
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        settings = self._settings
+        reader, writer = await asyncio.open_connection(settings.host, settings.reached_at, ssl=self._tls)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A collector that went without a word would else be written to for a quarter of an hour.
+            milliseconds = int(settings.timeout_seconds * 1000)
+            writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        return reader, writer
 
 
 _LONGEST_DATAGRAM: Final = 65_507
@@ -133,7 +144,8 @@ class _Datagrams(_Line):
             else:
                 await loop.sock_sendall(self._socket, each)
 
-    async def close(self) -> None:
+    async def close(self, *, at_once: bool = False) -> None:
+        del at_once
         if self._socket is not None:
             self._socket.close()
             self._socket = None

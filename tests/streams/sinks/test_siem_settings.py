@@ -53,6 +53,9 @@ def test_the_port_of_syslog_is_the_usual_one(transport: Any, port: int) -> None:
     ("model", "given", "said"),
     [
         (WebhookSettings, {"url": "siem.example"}, "url"),
+        (WebhookSettings, {"url": "https://siem.example:port/hook"}, "no address of a web server"),
+        (WebhookSettings, {"url": "https://siem.example", "headers": {"X Y": "1"}}, "no name of a header"),
+        (WebhookSettings, {"url": "https://siem.example", "headers": {"X": "1\r\nY: 2"}}, "the value of X"),
         (WebhookSettings, {"url": "https://siem.example", "format": "osf"}, "did you mean 'ocsf'?"),
         (WebhookSettings, {"url": "https://siem.example", "secret": "a", "secret_file": "b"}, "not both"),
         (SyslogSettings, {}, "host"),

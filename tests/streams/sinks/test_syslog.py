@@ -172,6 +172,14 @@ async def test_a_collector_that_says_nothing_to_a_handshake_is_another_try() -> 
         await sink.close()
 
 
+async def test_a_collector_that_does_not_read_is_another_try() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unread:
+        sink = syslog(unread.getsockname()[1], transport="tcp", timeout_seconds=0.5)
+        large = SOME[0].model_copy(update={"summary": "x" * 20_000_000})
+        assert await sink.deliver([large]) is Delivery.RETRY
+        await sink.close()
+
+
 async def test_a_name_that_nobody_has_is_another_try() -> None:
     for transport in ("udp", "tcp"):
         sink = Syslog(SyslogSettings(host="collector.invalid", transport=transport))
