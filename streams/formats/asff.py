@@ -29,7 +29,7 @@ _TYPES: Final[Mapping[str, str]] = {
 """What Security Hub calls that of which techniques are part."""
 _PROBES: Final = "TTPs/Discovery"
 
-_DIRECTIONS: Final[Mapping[Direction, str]] = {"inbound": "IN", "outbound": "OUT", "internal": "OUT"}
+_DIRECTIONS: Final[Mapping[Direction, str]] = {"inbound": "IN", "outbound": "OUT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,9 @@ def _product_fields(finding: Finding) -> Iterator[tuple[str, str]]:
 
 
 def _network(finding: Finding) -> dict[str, Any]:
-    network: dict[str, Any] = {"Direction": _DIRECTIONS[finding.direction]}
+    network: dict[str, Any] = {}
+    if finding.direction in _DIRECTIONS:
+        network["Direction"] = _DIRECTIONS[finding.direction]
     for end, address in (("Source", finding.source), ("Destination", finding.target)):
         if address is not None:
             network[f"{end}IpV{6 if facts.is_version_6(address) else 4}"] = address

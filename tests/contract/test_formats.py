@@ -69,6 +69,12 @@ def test_the_same_finding_is_the_same_bytes(finding: Finding) -> None:
     ]
 
 
+@quick
+@given(finding=findings())
+def test_a_finding_as_it_is_reads_back(finding: Finding) -> None:
+    assert Finding.model_validate_json(formats()["flowhawk"].written(finding)) == finding
+
+
 def test_several_together_are_what_each_is(each: Format) -> None:
     several = golden_findings()
     lines = [each.written(finding).decode() for finding in several]
