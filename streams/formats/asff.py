@@ -92,7 +92,7 @@ def document(finding: Finding, account: Account, sent: datetime) -> dict[str, An
         "Resources": _resources(finding, account),
         "RecordState": "ACTIVE" if finding.status == "open" else "ARCHIVED",
         "ProductFields": dict(_product_fields(finding)),
-        "Network": _network(finding),
+        **({"Network": network} if (network := _network(finding)) else {}),
         **_action(finding, probe=_PROBES in types),
         **_remediation(finding),
     }
