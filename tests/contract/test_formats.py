@@ -5,17 +5,17 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from detectors.finding import Finding
 from streams.formats import Format, formats
 from streams.formats.contract import JsonFormat
-from tests.streams.formats.anything import findings
+from tests.streams.formats.anything import examples, findings
 from tests.streams.formats.golden import GOLDEN, WRITERS, text
 from tests.streams.formats.golden import findings as golden_findings
 
 ROOT = Path(__file__).parents[2]
-quick = settings(max_examples=60, deadline=None)
+quick = examples(60)
 
 
 @pytest.fixture(params=formats().values(), ids=lambda each: each.name)

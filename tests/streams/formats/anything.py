@@ -3,10 +3,17 @@
 from ipaddress import ip_network
 from typing import get_args
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from detectors.catalogue import cards
 from detectors.finding import SEVERITIES, Direction, Finding, Status
+
+
+def examples(number: int) -> settings:
+    """Draw so many; how long drawing takes says more of the machine than of the strategy."""
+    return settings(max_examples=number, suppress_health_check=[HealthCheck.too_slow])
+
 
 ADDRESSES = st.one_of(
     st.ip_addresses(network=ip_network("192.0.2.0/24")),

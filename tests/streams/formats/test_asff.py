@@ -5,11 +5,11 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
-from hypothesis import given, settings
+from hypothesis import given
 
 from detectors.finding import Finding
 from streams.formats import asff
-from tests.streams.formats.anything import findings
+from tests.streams.formats.anything import examples, findings
 from tests.streams.formats.golden import HUB, SENT
 from tests.streams.formats.golden import findings as golden_findings
 
@@ -49,7 +49,7 @@ def test_golden_findings_are_valid_by_the_model_of_the_interface(finding: Findin
     require_valid(written(finding))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(finding=findings())
 def test_any_finding_is_valid_by_the_model_of_the_interface(finding: Finding) -> None:
     require_valid(written(finding))

@@ -2,12 +2,12 @@ import re
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.finding import SEVERITIES, Finding
 from streams.formats import cef, facts
-from tests.streams.formats.anything import TEXTS, findings
+from tests.streams.formats.anything import TEXTS, examples, findings
 from tests.streams.formats.golden import findings as golden_findings
 
 WRITE = cef.Cef()
@@ -44,7 +44,7 @@ def told(finding: Finding) -> tuple[list[str], Mapping[str, str]]:
     return parsed(WRITE.written(finding).decode())
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(finding=findings(addresses=TEXTS.filter(bool)))
 def test_any_text_in_any_field_comes_back(finding: Finding) -> None:
     headers, pairs = told(finding)

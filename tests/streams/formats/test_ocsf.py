@@ -4,12 +4,12 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from detectors.finding import Finding
 from streams.formats import facts, ocsf
-from tests.streams.formats.anything import findings
+from tests.streams.formats.anything import examples, findings
 from tests.streams.formats.golden import findings as golden_findings
 
 WRITE = ocsf.Ocsf()
@@ -36,7 +36,7 @@ def test_golden_findings_are_valid_by_the_published_schema(finding: Finding, ver
     require_valid(finding, version)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(finding=findings())
 def test_any_finding_is_valid_by_the_published_schema(finding: Finding) -> None:
     require_valid(finding)

@@ -2,19 +2,19 @@ import re
 from datetime import datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.finding import SEVERITIES, Finding
 from streams.formats import facts, syslog
-from tests.streams.formats.anything import TEXTS, findings
+from tests.streams.formats.anything import TEXTS, examples, findings
 from tests.streams.formats.golden import findings as golden_findings
 from tests.streams.syslog_messages import parsed
 
 HEADER = syslog.Header(hostname="flowhawk.example")
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(finding=findings(addresses=TEXTS), text=st.binary(max_size=20))
 def test_any_text_in_any_field_comes_back(finding: Finding, text: bytes) -> None:
     read = parsed(syslog.message(finding, text, HEADER))
