@@ -15,12 +15,12 @@ from typing import Any, Final, NamedTuple
 import click
 import polars as pl
 import yaml
-from click.testing import CliRunner
 
 from detectors.catalogue import cards, catalogue
 from detectors.contract import Card
 from detectors.finding import json_schema
 from docs.cases import cases_part
+from docs.formats import EXAMPLES, severities_part
 from docs.markdown import table
 from docs.performance import performance_part, sizes_part
 from docs.quality import delay_plot, quality_part, recall_plot
@@ -34,7 +34,6 @@ from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, WATERMARK_HE
 from streams.settings import DELIMITER, PREFIX, Settings, keys
 
 ROOT: Final = Path(__file__).parent.parent
-EXAMPLE: Final = Path("docs/examples/flows.log")
 RULES: Final = Path("config/prometheus/rules/flowhawk.yml")
 
 _COLUMNS: Final = 110
@@ -188,8 +187,12 @@ def settings_part() -> str:
 
 
 def _objects(key: str, properties: Schema) -> str:
-    rows = [(_code(name), allowed(each), each["description"]) for name, each in properties.items()]
-    return f"Each of `{key}` has:\n\n{table(('key', 'values', 'meaning'), rows)}"
+    rows = [(_code(name), _default(each), allowed(each), each["description"]) for name, each in properties.items()]
+    return f"Each of `{key}` has:\n\n{table(('key', 'default', 'values', 'meaning'), rows)}"
+
+
+def _default(schema: Schema) -> str:
+    return _code(schema["default"] or json.dumps(schema["default"])) if "default" in schema else "-"
 
 
 def _parameter_table(*several: Card) -> str:
@@ -282,12 +285,6 @@ def finding_part() -> str:
     return table(("field", "values", "meaning"), rows)
 
 
-def example_part() -> str:
-    """Write the first finding in the example file."""
-    ran = CliRunner().invoke(cli.command, ["detect", str(ROOT / EXAMPLE)], catch_exceptions=False)
-    return f"```json\n{json.dumps(json.loads(ran.stdout.splitlines()[0]), indent=2)}\n```"
-
-
 def topics_part() -> str:
     """Write a table of the topics."""
     rows = [
@@ -348,15 +345,16 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "cases": cases_part,
     "commands": commands_part,
     "detectors": detectors_part,
-    "example": example_part,
     "finding": finding_part,
     "headers": headers_part,
     "metrics": metrics_part,
     "performance": performance_part,
     "quality": quality_part,
     "settings": settings_part,
+    "severities": severities_part,
     "sizes": sizes_part,
     "topics": topics_part,
+    **EXAMPLES,
 }
 """What can be made between the marks of a page."""
 

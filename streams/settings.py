@@ -23,6 +23,7 @@ from streams.http_settings import HttpSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.log_settings import LogSettings
 from streams.records.settings import NetworkSettings, RecordSettings
+from streams.sinks.siem_settings import FormatName, SecurityHubSettings, SyslogSettings, WebhookSettings
 from streams.tuning_settings import Modes, Overrides, Parameters, Suppressions, Tags, require_tags
 from streams.watchdog import WatchdogSettings
 
@@ -66,6 +67,21 @@ class SinkSettings(BaseModel):
 
     terminal: bool = Field(default=True, description="Whether each finding is printed as a line.")
     json_lines_path: Path | None = Field(default=None, description="File that every state of a finding is added to.")
+    json_lines_format: FormatName = Field(
+        default="flowhawk", description="Format of its lines: `flowhawk`, `ocsf`, `ecs` or `cef`."
+    )
+    json_lines_rotate_bytes: int | None = Field(
+        default=None, ge=1, description="How large it may become before it is renamed to NAME.1; null for any size."
+    )
+    json_lines_kept: int = Field(default=5, ge=0, description="How many renamed files are kept.")
+    json_lines_sync: bool = Field(
+        default=False, description="Whether findings count as written only once they are on the disk."
+    )
+    webhooks: tuple[WebhookSettings, ...] = Field(default=(), description="Web servers that findings are posted to.")
+    syslog: tuple[SyslogSettings, ...] = Field(default=(), description="Collectors of syslog messages.")
+    security_hub: tuple[SecurityHubSettings, ...] = Field(
+        default=(), description="Accounts and regions whose AWS Security Hub imports findings."
+    )
 
 
 class Settings(BaseSettings):

@@ -5,10 +5,13 @@ import signal
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from detectors.addresses import written
+from detectors.finding import Finding
+from streams.formats import formats
 from streams.kafka_settings import TopicSettings
 from streams.records import Message, NetworkSettings, RecordSettings, decode
 from tests.kafka.broker import KafkaBroker
@@ -23,6 +26,7 @@ from tests.streams.programs import (
     samples,
 )
 from tests.streams.topic_records import Record, committed_offset, end_offset, read
+from tests.streams.web_server import ThreadedWebServer, serving
 
 MALFORMED = ("certainly no flow", "2 123456789012 eni-1 nowhere")
 
@@ -45,6 +49,7 @@ class Run:
     end: int
     output: str
     errors: str
+    posted: list[dict[str, Any]]
 
 
 def topics() -> TopicSettings:
@@ -75,6 +80,8 @@ def run(kafka_broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> 
     broker, names = kafka_broker.bootstrap, topics()
     port = free_port()
     environment = environment_of(broker, names) | {"FLOWHAWK__HTTP__PORT": str(port)}
+    web = ThreadedWebServer()
+    environment["FLOWHAWK__SINKS__WEBHOOKS"] = json.dumps([{"url": web.url, "format": "ocsf"}])
     main, late = folder / "main.log", folder / "late.log"
     generated = flowhawk("generate", "--minutes", "30", "--rate", "2000", "--hosts", "60").stdout.splitlines()
     middle = len(generated) // 2
@@ -83,7 +90,7 @@ def run(kafka_broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> 
     detected = flowhawk("detect", main, environment=environment)
 
     assert flowhawk("topics", "create", environment=environment).returncode == 0
-    with Program("run", environment=environment, folder=folder) as worker:
+    with serving(web), Program("run", environment=environment, folder=folder) as worker:
         statuses = list(ready_statuses(worker, ("127.0.0.1", port)))
 
         def count(name: str) -> float:
@@ -94,6 +101,7 @@ def run(kafka_broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> 
         assert flowhawk("publish", "--complete", late, environment=environment).returncode == 0
         worker.wait_until(lambda: count("flowhawk_messages_total") == end_offset(broker, names.flows.name))
         worker.wait_until(lambda: count("flowhawk_open_findings") == 0)
+        worker.wait_until(lambda: len(posted(web)) >= len(read(broker, names.findings.name)))
         metrics = get(("127.0.0.1", port), "/metrics")[1]
         exit_status = worker.stop(signal.SIGTERM, seconds=10)
         return Run(
@@ -111,7 +119,12 @@ def run(kafka_broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> 
             end=end_offset(broker, names.flows.name),
             output=worker.output,
             errors=worker.errors,
+            posted=posted(web),
         )
+
+
+def posted(web: ThreadedWebServer) -> list[dict[str, Any]]:
+    return [each for body in web.bodies for each in json.loads(body)]
 
 
 def test_the_findings_are_those_of_detect_to_the_letter(run: Run) -> None:
@@ -124,6 +137,11 @@ def test_the_findings_are_those_of_detect_to_the_letter(run: Run) -> None:
 
 def test_every_finding_is_keyed_by_its_id(run: Run) -> None:
     assert all(record.key == json.loads(record.value)["id"].encode() for record in run.findings)
+
+
+def test_a_webhook_hears_of_every_state_in_its_format(run: Run) -> None:
+    written = [formats()["ocsf"].written(Finding.model_validate_json(record.value)) for record in run.findings]
+    assert run.posted == [json.loads(each) for each in written]
 
 
 def test_findings_are_printed_once_each_as_a_line(run: Run) -> None:

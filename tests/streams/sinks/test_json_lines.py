@@ -5,6 +5,7 @@ import pytest
 
 from detectors.finding import Finding
 from streams.errors import ServiceError
+from streams.formats import formats
 from streams.sinks import Delivery
 from streams.sinks.json_lines import JsonLines
 from tests.streams.found import findings
@@ -43,5 +44,26 @@ def test_a_place_that_cannot_be_written_is_one_line_with_the_setting(tmp_path: P
 async def test_a_full_disk_asks_for_another_try() -> None:
     sink = JsonLines(Path("/dev/full"))
     assert await sink.deliver(findings()) is Delivery.RETRY
-    with pytest.raises(OSError, match="No space left"):
-        await sink.close()
+    await sink.close()
+
+
+async def test_lines_may_have_another_format(tmp_path: Path) -> None:
+    path = tmp_path / "findings.cef"
+    sink = JsonLines(path, formats()["cef"])
+    await sink.deliver(findings())
+    assert [line.partition("|")[0] for line in path.read_text().splitlines()] == ["CEF:0", "CEF:0"]
+    await sink.close()
+
+
+async def test_a_full_file_is_kept_beside_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "findings.jsonl"
+    sink = JsonLines(path, rotate_bytes=1, kept=2, sync=True)
+    for each in findings(2):
+        await sink.deliver([each])
+    await sink.close()
+    held = [Finding.model_validate_json(path.with_name(name).read_text()) for name in NAMES]
+    assert held == findings(2)[:-4:-1]
+    assert not path.with_name("findings.jsonl.3").exists()
+
+
+NAMES = ("findings.jsonl", "findings.jsonl.1", "findings.jsonl.2")
