@@ -158,8 +158,9 @@ def unforwarded(scans: pl.DataFrame, view: View, *same: str) -> pl.DataFrame:
     forwards = view.forwarders(scans["source_key"])
     if not forwards.any():
         return scans
-    original = pl.col("value").filter(~pl.lit(forwards)).sum().over(*same)
-    return scans.filter(~pl.lit(forwards) | (original < _FORWARDED * pl.col("value")))
+    original = pl.col("value").filter(~pl.col("forwards")).sum().over(*same)
+    passed_on = pl.col("forwards") & (original >= _FORWARDED * pl.col("value"))
+    return scans.with_columns(forwards.alias("forwards")).filter(~passed_on).drop("forwards")
 
 
 _FORWARDED: Final = 0.5

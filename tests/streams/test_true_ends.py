@@ -134,6 +134,31 @@ def test_a_scan_through_a_gateway_is_one_finding_about_the_host_that_scans() -> 
     assert scan.interface_id == "eni-host"
 
 
+def test_what_a_gateway_tries_by_itself_is_told_beside_scans_through_it() -> None:
+    lines = [each for port in range(1000, 1030) for each in through_a_gateway(port)]
+    lines += [
+        line(GATEWAY, "203.0.113.8", port, interface="eni-nat", direction="egress", client=50_000 + port)
+        for port in range(1000, 1020)
+    ]
+    lines += [line("203.0.113.9", HOST, port, interface="eni-host", direction="ingress") for port in range(1, 21)]
+    assert sorted((scan.source, scan.target) for scan in found(lines)) == [
+        (GATEWAY, "203.0.113.8"),
+        (HOST, OUTSIDE),
+        ("203.0.113.9", HOST),
+    ]
+
+
+def test_a_sweep_through_a_gateway_is_one_finding_about_the_host_that_sweeps() -> None:
+    lines = []
+    for number in range(1, 61):
+        peer = f"198.51.100.{number}"
+        lines.append(line(HOST, peer, 23, interface="eni-host", direction="egress"))
+        lines.append(line(HOST, GATEWAY, 23, inside=(HOST, peer), interface="eni-nat", direction="ingress"))
+        lines.append(line(GATEWAY, peer, 23, interface="eni-nat", direction="egress"))
+    (sweep,) = found(lines)
+    assert (sweep.kind, sweep.source, sweep.value) == ("horizontal_scan", HOST, 60)
+
+
 def test_a_host_without_a_flow_log_of_its_own_is_told_by_what_the_gateway_logs() -> None:
     lines = [each for port in range(1000, 1030) for each in through_a_gateway(port, own=False)]
     (scan,) = found(lines)
