@@ -118,7 +118,17 @@ def _flows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
     for line in lines:
         row = dict(zip(FIELDS.split(), line.split(), strict=True))
         if row["log-status"] == "OK":
-            yield row
+            yield _with_true_ends(row)
+
+
+def _with_true_ends(row: dict[str, str]) -> dict[str, str]:
+    """Put the ends inside the packet in place of those outside; who translated one sits at that end."""
+    ends = {name: row[f"pkt-{name}"] for name in ("srcaddr", "dstaddr") if row[f"pkt-{name}"] != "-"}
+    if row["flow-direction"] == "-":
+        for name, direction in (("dstaddr", "ingress"), ("srcaddr", "egress")):
+            if ends.get(name, row[name]) != row[name]:
+                ends["flow-direction"] = direction
+    return row | ends
 
 
 def _shares(row: dict[str, str]) -> dict[int, Counts]:
