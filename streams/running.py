@@ -10,27 +10,17 @@ from rich.console import Console
 
 from streams.errors import KafkaUnavailable
 from streams.http import HttpEndpoints
+from streams.metrics import Metrics
 from streams.reload import Reload, Reloaded
 from streams.service import Service, stopped
 from streams.settings import Settings
-from streams.sinks import Sink
-from streams.sinks.json_lines import JsonLines
-from streams.sinks.terminal import Terminal
+from streams.sink_settings import configured_sinks
+from streams.sinks import Surroundings
 from streams.topics import create_topics, partition_count, require_topics
 
 log = structlog.get_logger(__name__)
 
 _TRACK_SECONDS = 5.0
-
-
-def configured_sinks(settings: Settings, console: Console) -> list[Sink]:
-    """Make the sinks that the settings ask for."""
-    sinks: list[Sink] = []
-    if settings.sinks.terminal:
-        sinks.append(Terminal(console))
-    if settings.sinks.json_lines_path is not None:
-        sinks.append(JsonLines(settings.sinks.json_lines_path))
-    return sinks
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
@@ -79,7 +69,9 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
     await asyncio.to_thread(_prepare_topics, settings)
     log.info("starting", topics=len(settings.topics.all))
     stop = asyncio.Event()
-    service = Service(settings, configured_sinks(settings, Console(soft_wrap=True)))
+    metrics = Metrics()
+    sinks = configured_sinks(settings.sinks, Surroundings(Console(soft_wrap=True), metrics))
+    service = Service(settings, sinks, metrics=metrics)
     with HttpEndpoints(settings.http, service.metrics, service.not_ready) as http:
         stop_on_signals(stop)
         reload = Reload(settings, read, service.retune, service.metrics)

@@ -23,6 +23,7 @@ from streams.http_settings import HttpSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.log_settings import LogSettings
 from streams.records.settings import NetworkSettings, RecordSettings
+from streams.sink_settings import SinkSettings, is_switchable
 from streams.tuning_settings import Modes, Overrides, Parameters, Suppressions, Tags, require_tags
 from streams.watchdog import WatchdogSettings
 
@@ -57,15 +58,6 @@ class ServiceSettings(BaseModel):
         default=LOGIN_PORTS,
         description="Ports at which people log in: fewer attempts there are guessing than elsewhere.",
     )
-
-
-class SinkSettings(BaseModel):
-    """Where findings go besides the topic."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    terminal: bool = Field(default=True, description="Whether each finding is printed as a line.")
-    json_lines_path: Path | None = Field(default=None, description="File that every state of a finding is added to.")
 
 
 class Settings(BaseSettings):
@@ -137,8 +129,9 @@ class _Environment(EnvSettingsSource):
     """Reads lists in the environment as JSON, or as items between commas."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: str) -> Any:
-        del field
         if not value.lstrip().startswith(("[", "{")):
+            if is_switchable(field.annotation):
+                return value
             return [item.strip() for item in value.split(",")]
         try:
             return json.loads(value)
@@ -175,13 +168,22 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
 def keys(
     model: type[BaseModel] = Settings, prefix: str = "", defaults: BaseModel | None = None
 ) -> Iterator[tuple[str, Any, str]]:
-    """List every setting: its dotted key, its default and its description."""
+    """List every setting: its dotted key, its default and its description.
+
+    A section that may be null is one setting: null, true where it is there with its defaults, or what it holds.
+    """
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True) if defaults is None else getattr(defaults, name)
-        if isinstance(default, BaseModel):
+        if is_switchable(field.annotation):
+            yield f"{prefix}{name}", _switch(default), field.description or ""
+        elif isinstance(default, BaseModel):
             yield from keys(type(default), f"{prefix}{name}.", default)
         else:
             yield f"{prefix}{name}", default, field.description or ""
+
+
+def _switch(section: BaseModel | None) -> Any:
+    return None if section is None else section.model_dump(exclude_defaults=True) or True
 
 
 def _read(path: Path) -> Mapping[str, Any]:
