@@ -6,24 +6,22 @@ With `--check` nothing is written; files that do not say what the code says are 
 
 import json
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import click
 import polars as pl
 import yaml
 
-from detectors.catalogue import cards, catalogue
-from detectors.contract import Card
+from detectors.catalogue import catalogue
 from detectors.finding import json_schema
 from docs.cases import cases_part
 from docs.formats import EXAMPLES, severities_part
 from docs.markdown import table
 from docs.performance import performance_part, sizes_part
 from docs.quality import delay_plot, quality_part, recall_plot
+from docs.settings import allowed, code, configuration, parameter_table, schema_of, settings_part
 from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
@@ -31,183 +29,11 @@ from streams.kafka_settings import Topic, TopicSettings
 from streams.metrics import DECLARED
 from streams.records import REFUSED
 from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, WATERMARK_HEADER
-from streams.settings import DELIMITER, PREFIX, Settings, keys
 
 ROOT: Final = Path(__file__).parent.parent
 RULES: Final = Path("config/prometheus/rules/flowhawk.yml")
 
-_COLUMNS: Final = 110
-_UNITS: Final = {"_ms": "milliseconds", "_seconds": "seconds", "_hours": "hours"}
 _MADE: Final = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
-
-Schema = Mapping[str, Any]
-
-
-class Setting(NamedTuple):
-    """A setting as people read of it."""
-
-    key: str
-    default: Any
-    values: str
-    meaning: str
-
-
-def settings() -> Iterator[Setting]:
-    """List every setting with the values it takes."""
-    for key, default, meaning in keys():
-        values = allowed(schema_of(key))
-        if properties := _properties(key):
-            values = f"{values} with {', '.join(_code(name) for name in properties)}"
-        for suffix, unit in _UNITS.items():
-            if key.endswith(suffix) and unit not in meaning:
-                values = f"{values}, in {unit}"
-        yield Setting(key, default, values, meaning)
-
-
-def schema_of(key: str) -> Schema:
-    """Find the schema of a setting, or of a section, by its dotted key."""
-    document = Settings.model_json_schema()
-    found: Schema = document
-    for part in key.split("."):
-        inside = document["$defs"][_name(found)] if "$ref" in found else found
-        found = inside["properties"][part]
-        if "$ref" in found:
-            # A description that repeats the class's is left out of the schema.
-            found = {"description": document["$defs"][_name(found)]["description"], **found}
-    return found
-
-
-def _properties(key: str) -> Schema:
-    """Return the schemas of the keys of a setting's objects; empty where it holds none."""
-    items = schema_of(key).get("items", {})
-    properties: Schema = Settings.model_json_schema()["$defs"][_name(items)]["properties"] if "$ref" in items else {}
-    return properties
-
-
-def _name(schema: Schema) -> str:
-    """Name the definition that a schema refers to."""
-    reference: str = schema["$ref"]
-    return reference.rpartition("/")[2]
-
-
-def allowed(schema: Schema) -> str:
-    """Say in words which values a JSON schema allows.
-
-    >>> allowed({"type": "integer", "minimum": 1, "maximum": 9})
-    'whole number from 1 to 9'
-    >>> allowed({"anyOf": [{"enum": ["a", "b"], "type": "string"}, {"type": "null"}]})
-    '`a` or `b`, or `null`'
-    """
-    if "anyOf" in schema:
-        return ", or ".join(allowed(each) for each in schema["anyOf"])
-    if "const" in schema or "enum" in schema:
-        *others, last = (f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
-        return f"{', '.join(others)} or {last}" if others else last
-    if schema.get("type") == "array":
-        one = allowed(schema["items"])
-        return f"list of {one if one == 'text' else one + 's'}"
-    words = {"integer": "whole number", "boolean": "`true` or `false`", "null": "`null`", "string": "text"}
-    kind: str = schema.get("type", "object")
-    return str(schema.get("format", words.get(kind, kind))) + _range(schema)
-
-
-def _range(schema: Schema) -> str:
-    if "maximum" in schema:
-        return f" from {schema['minimum']} to {schema['maximum']}"
-    return f", at least {schema['minimum']}" if "minimum" in schema else ""
-
-
-def configuration() -> str:
-    """Write config/flowhawk.yaml."""
-    head = f"""\
-        Every setting of Flowhawk, with its default. Copy this file, keep the lines that you change,
-        and name the copy: flowhawk run --config FILE. To see whether it is right:
-        flowhawk check-config FILE.
-
-        The environment is stronger than a file: {PREFIX}HTTP{DELIMITER}PORT is http.port.
-
-        Made by `make docs` from the code; change the code, not this file."""
-    lines = [f"# {line}".rstrip() for line in textwrap.dedent(head).splitlines()]
-    opened: list[str] = []
-    for setting in settings():
-        *sections, name = setting.key.split(".")
-        for depth in range(1, len(sections) + 1):
-            if opened[:depth] != sections[:depth]:
-                section = sections[:depth]
-                meaning = schema_of(".".join(section))["description"]
-                lines += ["", *_commented(meaning, depth - 1), f"{'  ' * (depth - 1)}{section[-1]}:"]
-        opened = sections
-        if not sections:
-            lines.append("")
-        if setting.key == "detectors":
-            lines += _parameters(setting.meaning)
-            continue
-        lines += _commented(_with(setting.meaning, setting.values.replace("`", "")), len(sections))
-        lines.append(f"{'  ' * len(sections)}{name}: {_yaml(setting.default)}")
-    return "\n".join(lines) + "\n"
-
-
-def _parameters(meaning: str) -> list[str]:
-    """Write the parameters of detectors as comments: a settings file holds only those that are changed."""
-    lines = [*_commented(f"{meaning} Take the # away before what you change.", 0), "detectors:"]
-    for card in cards().values():
-        lines.append(f"#  {card.kind}:")
-        for parameter in card.parameters:
-            text = _with(parameter.meaning, f"{parameter.unit}; at least {parameter.minimum:g}")
-            lines += [f"#    {line}" for line in _commented(text, 0)]
-            lines.append(f"#    {parameter.name}: {parameter.default}")
-    return lines
-
-
-def _commented(text: str, depth: int) -> list[str]:
-    indent = f"{'  ' * depth}# "
-    return textwrap.wrap(text, _COLUMNS, initial_indent=indent, subsequent_indent=indent)
-
-
-def _with(sentence: str, remark: str) -> str:
-    return f"{sentence.removesuffix('.')} ({remark})."
-
-
-def _yaml(value: Any) -> str:
-    plain = list(value) if isinstance(value, tuple) else value
-    return yaml.safe_dump(plain, width=10_000, default_flow_style=True).removesuffix("\n...\n").rstrip()
-
-
-def settings_part() -> str:
-    """Write a table for each section of the settings."""
-    parts = []
-    for section, group in groupby(settings(), key=lambda each: each.key.split(".")[0]):
-        several = list(group)
-        rows = [(_code(each.key), _code(each.default), each.values, each.meaning) for each in several]
-        parts += [f"## {section}", table(("setting", "default", "values", "meaning"), rows)]
-        parts += [_objects(each.key, properties) for each in several if (properties := _properties(each.key))]
-        if section == "detectors":
-            parts += ["Each is `detectors.KIND.PARAMETER`:", _parameter_table(*cards().values())]
-    return "\n\n".join(parts)
-
-
-def _objects(key: str, properties: Schema) -> str:
-    rows = [(_code(name), _default(each), allowed(each), each["description"]) for name, each in properties.items()]
-    return f"Each of `{key}` has:\n\n{table(('key', 'default', 'values', 'meaning'), rows)}"
-
-
-def _default(schema: Schema) -> str:
-    return _code(schema["default"] or json.dumps(schema["default"])) if "default" in schema else "-"
-
-
-def _parameter_table(*several: Card) -> str:
-    rows = [
-        (
-            _code(each.name if len(several) == 1 else f"{card.kind}.{each.name}"),
-            f"`{each.default}` {each.unit}",
-            f"{each.minimum:g}",
-            each.meaning,
-            each.reason,
-        )
-        for card in several
-        for each in card.parameters
-    ]
-    return table(("parameter", "default", "minimum", "meaning", "why the default"), rows)
 
 
 def commands_part() -> str:
@@ -231,7 +57,7 @@ def contexts(context: click.Context) -> Iterator[click.Context]:
 def metrics_part() -> str:
     """Write a table of the metrics."""
     rows = [
-        (_code(name), kind, ", ".join(map(_code, labels)) or "-", meaning)
+        (code(name), kind, ", ".join(map(code, labels)) or "-", meaning)
         for name, (kind, meaning, labels) in DECLARED.items()
     ]
     return table(("metric", "type", "labels", "meaning"), rows)
@@ -271,7 +97,7 @@ def detectors_part() -> str:
             card.sees,
             table((card.title, ""), facts),
             f"Under `detectors.{kind}` in the settings:",
-            _parameter_table(card),
+            parameter_table(card),
             "May be mistaken for it:",
             "\n".join(f"- {each}" for each in card.false_positives),
             f"What to do: {card.response}",
@@ -281,7 +107,7 @@ def detectors_part() -> str:
 
 def finding_part() -> str:
     """Write a table of the fields of a finding."""
-    rows = [(_code(name), allowed(each), each["description"]) for name, each in json_schema()["properties"].items()]
+    rows = [(code(name), allowed(each), each["description"]) for name, each in json_schema()["properties"].items()]
     return table(("field", "values", "meaning"), rows)
 
 
@@ -289,7 +115,7 @@ def topics_part() -> str:
     """Write a table of the topics."""
     rows = [
         (
-            _code(topic.name),
+            code(topic.name),
             schema_of(f"topics.{field}")["description"],
             str(topic.partitions),
             str(topic.replication),
@@ -324,7 +150,7 @@ def headers_part() -> str:
         "flows_dead_letter": dead_letter,
         "flows_late": (FORMAT_HEADER,),
     }
-    rows = [(_code(topics[field].name), _code(name), _HEADERS[name]) for field, names in used.items() for name in names]
+    rows = [(code(topics[field].name), code(name), _HEADERS[name]) for field, names in used.items() for name in names]
     return table(("topic", "header", "meaning"), rows)
 
 
@@ -332,11 +158,6 @@ def _topics() -> dict[str, Topic]:
     topics = TopicSettings()
     fields = ((field, getattr(topics, field)) for field in TopicSettings.model_fields)
     return {field: value for field, value in fields if isinstance(value, Topic)}
-
-
-def _code(value: Any) -> str:
-    plain = list(value) if isinstance(value, tuple) else value
-    return f"`{plain if isinstance(plain, str) else json.dumps(plain)}`"
 
 
 PARTS: Final[Mapping[str, Callable[[], str]]] = {

@@ -9,9 +9,7 @@ from typing import Any, Final, NoReturn
 
 import faust
 import numpy as np
-import structlog
 from aiokafka import ConsumerRecord
-from pydantic import ValidationError
 
 from detectors.finding import Finding
 from streams.dead_letters import dead_letters, late_blocks
@@ -21,13 +19,9 @@ from streams.partitions import Owned, Partitions
 from streams.pipeline import Batch, Outcome, Pipeline
 from streams.records import Decoded, Message, decode_all
 from streams.settings import Settings
-from streams.sinks import Delivery, Sink
 from streams.transport import Fetched
 from streams.tuning import matched_kinds
 
-log = structlog.get_logger(__name__)
-
-_RETRY_SECONDS = 1.0
 _NO_HEADERS: Final[Mapping[str, bytes]] = {}
 
 
@@ -187,42 +181,3 @@ def batch_of(fetched: Fetched) -> Batch:
 
 def _hosts(pipeline: Pipeline) -> int:
     return pipeline.watch.hosts
-
-
-class NotifyAgent:
-    """Reads findings and hands them to the sinks."""
-
-    def __init__(self, sinks: Sequence[Sink]) -> None:
-        self._sinks = sinks
-        self.notified = 0
-
-    async def run(self, stream: faust.StreamT[Any]) -> None:
-        """Take findings as they come; a batch that a sink cannot take yet is offered again."""
-        async for event in stream.events():
-            fetched: Fetched = event.value
-            findings = list(_findings(fetched.records))
-            for sink in self._sinks:
-                await self._deliver(sink, heard(sink, findings))
-            self.notified += len(findings)
-
-    async def _deliver(self, sink: Sink, findings: Sequence[Finding]) -> None:
-        while (delivery := await sink.deliver(findings)) is Delivery.RETRY:
-            log.warning("a sink does not take findings, trying again", sink=sink.name, seconds=_RETRY_SECONDS)
-            await asyncio.sleep(_RETRY_SECONDS)
-        if delivery is Delivery.HOPELESS:
-            log.error("a sink refused findings for good", sink=sink.name, findings=len(findings))
-
-
-def heard(sink: Sink, findings: Sequence[Finding]) -> Sequence[Finding]:
-    """Leave out what a sink is not told: findings of detectors that only observe."""
-    return findings if sink.hears_observed else [finding for finding in findings if not finding.observed]
-
-
-def _findings(records: Iterable["ConsumerRecord[bytes, bytes]"]) -> Iterator[Finding]:
-    for record in records:
-        if record.value:
-            try:
-                yield Finding.model_validate_json(record.value)
-            except ValidationError:
-                where = f"{record.topic}/{record.partition} at {record.offset}"
-                log.error("passed over a message that is no finding of this version", where=where)  # noqa: TRY400 - no bug

@@ -1,6 +1,6 @@
 """Every metric there is, in one registry, declared with its meaning and its labels."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final, Literal
 
@@ -67,6 +67,19 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
         (),
     ),
     "flowhawk_restore_seconds": ("gauge", "Time to restore state the last time, in seconds.", ()),
+    "flowhawk_sink_delivered_total": ("counter", "Findings that a sink took, each state for itself.", ("sink",)),
+    "flowhawk_sink_hopeless_total": ("counter", "Findings that a sink refused for good.", ("sink",)),
+    "flowhawk_sink_failures_total": (
+        "counter",
+        "Attempts to tell a sink, or to read on for it, that failed and are made again.",
+        ("sink",),
+    ),
+    "flowhawk_sink_lag": ("gauge", "Messages on the findings topic that a sink has not been told of yet.", ("sink",)),
+    "flowhawk_sink_last_success_timestamp_seconds": (
+        "gauge",
+        "When a sink last took findings, epoch seconds; 0 before it took any.",
+        ("sink",),
+    ),
 }
 """Type, meaning and labels of each metric, by its name in the exposition."""
 
@@ -166,6 +179,22 @@ class Metrics:
         """Say how long restoring took, and how many checkpoints were damaged."""
         self._gauge("flowhawk_restore_seconds").set(seconds)
         self.checkpoint_failed(damages)
+
+    def sinks(self, names: Sequence[str]) -> None:
+        """Name the sinks there are: their metrics begin at zero."""
+        for metric in (name for name in DECLARED if name.startswith("flowhawk_sink_")):
+            for name in names:
+                self._metrics[metric].labels(name)
+
+    def add(self, name: str, amount: float, *labels: str) -> None:
+        """Add to a counter by its name; 0 lets it begin."""
+        counter = self._counter(name)
+        (counter.labels(*labels) if labels else counter).inc(amount)
+
+    def put(self, name: str, value: float, *labels: str) -> None:
+        """Set a gauge by its name."""
+        gauge = self._gauge(name)
+        (gauge.labels(*labels) if labels else gauge).set(value)
 
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float:
         """Read one sample, 0 where there is none."""

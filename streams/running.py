@@ -9,52 +9,18 @@ import structlog
 from rich.console import Console
 
 from streams.errors import KafkaUnavailable
-from streams.formats import formats
 from streams.http import HttpEndpoints
+from streams.metrics import Metrics
 from streams.reload import Reload, Reloaded
 from streams.service import Service, stopped
 from streams.settings import Settings
-from streams.sinks import Sink
-from streams.sinks.json_lines import JsonLines
-from streams.sinks.security_hub import SecurityHub
-from streams.sinks.syslog import Syslog
-from streams.sinks.terminal import Terminal
-from streams.sinks.webhook import Webhook
+from streams.sink_settings import configured_sinks
+from streams.sinks import Surroundings
 from streams.topics import create_topics, partition_count, require_topics
 
 log = structlog.get_logger(__name__)
 
 _TRACK_SECONDS = 5.0
-
-
-def configured_sinks(settings: Settings, console: Console) -> list[Sink]:
-    """Make the sinks that the settings ask for.
-
-    Raises
-    ------
-    streams.errors.ServiceError
-        When the file cannot be written.
-    streams.errors.SettingsError
-        When a certificate or a secret cannot be read, or a package that a sink needs is not installed.
-    """
-    asked = settings.sinks
-    sinks: list[Sink] = []
-    if asked.terminal:
-        sinks.append(Terminal(console))
-    if asked.json_lines_path is not None:
-        sinks.append(
-            JsonLines(
-                asked.json_lines_path,
-                formats()[asked.json_lines_format],
-                rotate_bytes=asked.json_lines_rotate_bytes,
-                kept=asked.json_lines_kept,
-                sync=asked.json_lines_sync,
-            )
-        )
-    sinks += map(Webhook, asked.webhooks)
-    sinks += map(Syslog, asked.syslog)
-    sinks += map(SecurityHub, asked.security_hub)
-    return sinks
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
@@ -103,7 +69,9 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
     await asyncio.to_thread(_prepare_topics, settings)
     log.info("starting", topics=len(settings.topics.all))
     stop = asyncio.Event()
-    service = Service(settings, configured_sinks(settings, Console(soft_wrap=True)))
+    metrics = Metrics()
+    sinks = configured_sinks(settings.sinks, Surroundings(Console(soft_wrap=True), metrics))
+    service = Service(settings, sinks, metrics=metrics)
     with HttpEndpoints(settings.http, service.metrics, service.not_ready) as http:
         stop_on_signals(stop)
         reload = Reload(settings, read, service.retune, service.metrics)

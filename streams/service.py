@@ -15,10 +15,11 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
-from streams.agents import NotifyAgent, WatchAgent
+from streams.agents import WatchAgent
 from streams.app import build
 from streams.errors import FAILED, FlowhawkError, ServiceError
 from streams.metrics import Metrics
+from streams.notifier import Notifier
 from streams.pipeline import Batch
 from streams.settings import Settings
 from streams.sinks import Sink
@@ -53,6 +54,8 @@ class Service:
         Whether state outlives the process, in checkpoints; else it is in memory only.
     early
         Whether open panes are looked at, so that findings are told before they are certain.
+    metrics
+        Where to count, where sinks were given it already.
     """
 
     def __init__(
@@ -63,16 +66,14 @@ class Service:
         *,
         durable: bool = True,
         early: bool = True,
+        metrics: Metrics | None = None,
     ) -> None:
-        self.metrics = Metrics()
-        self._sinks = sinks
+        self.metrics = metrics or Metrics()
         topics = settings.topics
         self.watch = WatchAgent(settings, self.metrics, consumed, durable=durable, failed=fail)
-        self.notify = NotifyAgent(sinks)
-        batched = frozenset({topics.flows.name, topics.findings.name})
-        self.app = build(settings.kafka, batched, self.watch.partitions, self.watch.prepare)
+        self.notify = Notifier(settings.kafka, topics.findings.name, sinks, self.metrics, durable=durable)
+        self.app = build(settings.kafka, frozenset({topics.flows.name}), self.watch.partitions, self.watch.prepare)
         self._agent(topics.flows.name, "watch", self.watch.run)
-        self._agent(topics.findings.name, "notify", self.notify.run)
         # When this is sent, no event is under way any more, and offsets are not committed for the last time yet.
         self.app.on_before_shutdown.connect(self._last_checkpoint)
         self._flows = topics.flows.name
@@ -100,8 +101,9 @@ class Service:
         ]
 
     async def __aenter__(self) -> Self:
-        """Connect and start the agents."""
+        """Connect, start the agents, and begin to tell the sinks."""
         await self._start()
+        self.notify.start()
         self._tasks = [asyncio.create_task(self._keep_checkpointing(), name="checkpoints")]
         if self._early:
             self._tasks.append(asyncio.create_task(self._keep_looking(), name="early looks"))
@@ -116,8 +118,7 @@ class Service:
                 await self._stop_tasks()
                 await self.app.stop()
                 await self.watch.stop()
-                for sink in self._sinks:
-                    await sink.close()
+                await self.notify.stop()
         except TimeoutError as late:
             fail(f"the service did not stop within {STOP_SECONDS:g} s", ServiceError(f"{late!r}"))
 

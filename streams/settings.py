@@ -23,7 +23,7 @@ from streams.http_settings import HttpSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.log_settings import LogSettings
 from streams.records.settings import NetworkSettings, RecordSettings
-from streams.sinks.siem_settings import FormatName, SecurityHubSettings, SyslogSettings, WebhookSettings
+from streams.sink_settings import SinkSettings, is_switchable
 from streams.tuning_settings import Modes, Overrides, Parameters, Suppressions, Tags, require_tags
 from streams.watchdog import WatchdogSettings
 
@@ -57,30 +57,6 @@ class ServiceSettings(BaseModel):
     login_ports: tuple[Port, ...] = Field(
         default=LOGIN_PORTS,
         description="Ports at which people log in: fewer attempts there are guessing than elsewhere.",
-    )
-
-
-class SinkSettings(BaseModel):
-    """Where findings go besides the topic."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    terminal: bool = Field(default=True, description="Whether each finding is printed as a line.")
-    json_lines_path: Path | None = Field(default=None, description="File that every state of a finding is added to.")
-    json_lines_format: FormatName = Field(
-        default="flowhawk", description="Format of its lines: `flowhawk`, `ocsf`, `ecs` or `cef`."
-    )
-    json_lines_rotate_bytes: int | None = Field(
-        default=None, ge=1, description="How large it may become before it is renamed to NAME.1; null for any size."
-    )
-    json_lines_kept: int = Field(default=5, ge=0, description="How many renamed files are kept.")
-    json_lines_sync: bool = Field(
-        default=False, description="Whether findings count as written only once they are on the disk."
-    )
-    webhooks: tuple[WebhookSettings, ...] = Field(default=(), description="Web servers that findings are posted to.")
-    syslog: tuple[SyslogSettings, ...] = Field(default=(), description="Collectors of syslog messages.")
-    security_hub: tuple[SecurityHubSettings, ...] = Field(
-        default=(), description="Accounts and regions whose AWS Security Hub imports findings."
     )
 
 
@@ -153,8 +129,9 @@ class _Environment(EnvSettingsSource):
     """Reads lists in the environment as JSON, or as items between commas."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: str) -> Any:
-        del field
         if not value.lstrip().startswith(("[", "{")):
+            if is_switchable(field.annotation):
+                return value
             return [item.strip() for item in value.split(",")]
         try:
             return json.loads(value)
@@ -191,13 +168,22 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
 def keys(
     model: type[BaseModel] = Settings, prefix: str = "", defaults: BaseModel | None = None
 ) -> Iterator[tuple[str, Any, str]]:
-    """List every setting: its dotted key, its default and its description."""
+    """List every setting: its dotted key, its default and its description.
+
+    A section that may be null is one setting: null, true where it is there with its defaults, or what it holds.
+    """
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True) if defaults is None else getattr(defaults, name)
-        if isinstance(default, BaseModel):
+        if is_switchable(field.annotation):
+            yield f"{prefix}{name}", _switch(default), field.description or ""
+        elif isinstance(default, BaseModel):
             yield from keys(type(default), f"{prefix}{name}.", default)
         else:
             yield f"{prefix}{name}", default, field.description or ""
+
+
+def _switch(section: BaseModel | None) -> Any:
+    return None if section is None else section.model_dump(exclude_defaults=True) or True
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -24,7 +25,7 @@ from streams.publish import Publisher
 from streams.running import stop_on_signals
 from streams.service import Service, stopped
 from streams.settings import Settings
-from streams.sinks import Delivery, Sink
+from streams.sinks import Delivery, Sink, Surroundings
 from streams.sinks.json_lines import JsonLines
 from streams.sinks.terminal import Terminal
 from streams.sources import Source
@@ -77,13 +78,23 @@ class Summary:
     interrupted: bool = False
 
 
+class _TallySettings(BaseModel):
+    """Nothing can be set."""
+
+
 class _Tally(Sink):
     """Counts the findings by kind, each once."""
 
     name = "tally"
+    settings = _TallySettings
 
     def __init__(self) -> None:
         self._kinds: dict[str, str] = {}
+
+    @classmethod
+    def make(cls, settings: _TallySettings, surroundings: Surroundings) -> Self:
+        del settings, surroundings
+        return cls()
 
     async def deliver(self, findings: Sequence[Finding]) -> Delivery:
         self._kinds |= {finding.id: finding.kind for finding in findings}
@@ -202,7 +213,7 @@ class Up:
             return False
         publishing.result()
         everything = self._consumed_messages == self._sent_messages
-        return everything and service.notify.notified == service.watch.published
+        return everything and service.notify.notified >= service.watch.published
 
     def _publish(self, settings: Settings) -> None:
         with Publisher(

@@ -28,6 +28,7 @@ from streams.cases import Cases
 from streams.kafka_settings import TopicSettings
 from streams.metrics import DECLARED
 from streams.settings import PREFIX, Settings, keys, load
+from streams.sink_settings import sinks
 from tests.markdown import Fence, anchors, linked, links, prose, read, section, segments, split
 
 ROOT = generate.ROOT
@@ -257,6 +258,7 @@ def test_make_targets_and_variables_exist() -> None:
 def test_settings_named_in_the_text_exist() -> None:
     known = [key for key, _, _ in keys()]
     known += [f"detectors.{kind}.{each.name}" for kind, card in cards().items() for each in card.parameters]
+    known += [f"sinks.{name}.{field}" for name, sink in sinks().items() for field in sink.settings.model_fields]
     environment = {PREFIX + key.upper().replace(".", "__") for key in known}
     sections = set(Settings.model_fields) - {"detectors"}
     for page in PAGES:

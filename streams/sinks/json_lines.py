@@ -1,18 +1,38 @@
 """Findings as lines in a file."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar, Self
 
 import structlog
+from pydantic import BaseModel, ConfigDict, Field
 
 from detectors.finding import Finding
 from streams.errors import ServiceError
 from streams.formats import Format, formats
-from streams.sinks.contract import Delivery, Sink
+from streams.sinks.contract import Delivery, Sink, Surroundings
 from streams.sinks.rotated_file import RotatedFile
+from streams.sinks.siem_settings import FormatName
 
 log = structlog.get_logger(__name__)
+
+
+class JsonLinesSettings(BaseModel):
+    """A file that every state of every finding is added to, one line each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path = Field(
+        description="File to add to; its folder is made where it is missing.",
+        examples=["/var/lib/flowhawk/findings.jsonl"],
+    )
+    format: FormatName = Field(default="flowhawk", description="`flowhawk`, `ocsf`, `ecs` or `cef`.")
+    rotate_bytes: int | None = Field(
+        default=None, ge=1, description="How large it may become before it is renamed to NAME.1; null for any size."
+    )
+    kept: int = Field(default=5, ge=0, description="How many renamed files are kept.")
+    sync: bool = Field(default=False, description="Whether findings count as written only once they are on the disk.")
 
 
 class JsonLines(Sink):
@@ -33,8 +53,13 @@ class JsonLines(Sink):
         When the file cannot be written.
     """
 
-    name = "json-lines"
+    name = "json_lines"
+    settings = JsonLinesSettings
     hears_observed = True
+    skipped_checks: ClassVar[Mapping[str, str]] = {
+        "who_fails_for_a_while_is_told_later": "its own tests write to a disk that is full",
+        "what_is_refused_for_good_is_hopeless": "a file refuses nothing for good",
+    }
 
     def __init__(
         self,
@@ -51,8 +76,20 @@ class JsonLines(Sink):
             self._file = RotatedFile(path, rotate_bytes=rotate_bytes, kept=kept, sync=sync)
         except OSError as error:
             raise ServiceError(
-                f"{path}: findings cannot be written there ({error.strerror}); set sinks.json_lines_path"
+                f"{path}: findings cannot be written there ({error.strerror}); set sinks.json_lines.path"
             ) from error
+
+    @classmethod
+    def make(cls, settings: JsonLinesSettings, surroundings: Surroundings) -> Self:
+        """Open the file."""
+        del surroundings
+        return cls(
+            settings.path,
+            formats()[settings.format],
+            rotate_bytes=settings.rotate_bytes,
+            kept=settings.kept,
+            sync=settings.sync,
+        )
 
     async def deliver(self, findings: Sequence[Finding]) -> Delivery:
         """Append, and wait for the disk where that is asked for."""

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import structlog
 
 from detectors.finding import Finding
 from streams.errors import SettingsError
 from streams.formats import asff
-from streams.sinks.contract import Delivery, Sink
+from streams.sinks.contract import Delivery, Sink, Surroundings
 from streams.sinks.siem_settings import SecurityHubSettings
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,8 @@ class SecurityHub(Sink):
         When boto3 is not installed, or does not know the profile.
     """
 
-    name = "security-hub"
+    name = "security_hub"
+    settings = SecurityHubSettings
     # The settings say whether it is.
     hears_observed = True
 
@@ -47,6 +48,12 @@ class SecurityHub(Sink):
         self._settings = settings
         self._client, partition = _client(settings)
         self._account = asff.Account(settings.account_id, settings.region, partition)
+
+    @classmethod
+    def make(cls, settings: SecurityHubSettings, surroundings: Surroundings) -> Self:
+        """Make it; nobody need be reachable yet."""
+        del surroundings
+        return cls(settings)
 
     async def deliver(self, findings: Sequence[Finding]) -> Delivery:
         """Import the last state of each finding."""
@@ -85,7 +92,7 @@ class SecurityHub(Sink):
     def _refused(self, reason: str, delivery: Delivery) -> Delivery:
         log.warning(
             "Security Hub does not take findings",
-            sink=self._settings.name,
+            sink=self.name,
             region=self._settings.region,
             reason=reason,
             again=delivery is Delivery.RETRY,

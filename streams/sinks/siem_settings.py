@@ -4,14 +4,15 @@ import re
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 from yarl import URL
 
 from detectors.finding import SEVERITIES, Finding, Severity
 from streams.errors import SettingsError, did_you_mean
 from streams.formats import formats
+from streams.secret import WithSecrets
 
 
 def _known(name: str) -> str:
@@ -70,15 +71,19 @@ class _Protected(BaseModel):
         return context
 
 
-class WebhookSettings(_Told, _Protected):
+class WebhookSettings(WithSecrets, _Told, _Protected):
     """A web server that takes findings."""
 
-    name: str = Field(default="webhook", min_length=1, description="What it is called in the log and in metrics.")
-    url: str = Field(description="Where findings are posted, over HTTP or HTTPS.")
+    url: str = Field(
+        description="Where findings are posted, over HTTP or HTTPS.", examples=["https://siem.example/findings"]
+    )
     format: FormatName = Field(default="flowhawk", description="`flowhawk`, `ocsf`, `ecs` or `cef`.")
-    secret: SecretStr | None = Field(default=None, description="Key that bodies are signed with; none are without.")
-    secret_file: Path | None = Field(default=None, description="File that holds the key instead.")
+    signing_key: SecretStr | None = Field(default=None, description="Key that bodies are signed with; else none are.")
+    signing_key_file: Path | None = Field(default=None, description="File that holds the key instead.")
     headers: dict[str, SecretStr] = Field(default={}, description="Further headers, such as Authorization.")
+    headers_file: Path | None = Field(
+        default=None, description="File that holds further headers instead, a line each: `Name: value`."
+    )
     timeout_seconds: float = Field(default=10.0, gt=0, description="How long an answer may take.")
     batch: int = Field(default=100, ge=1, description="Findings in one request at most.")
 
@@ -98,19 +103,8 @@ class WebhookSettings(_Told, _Protected):
     @classmethod
     def _one_line(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for name, value in headers.items():
-            if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-                raise ValueError(f"{name!r} is no name of a header")
-            if not value.get_secret_value().isprintable():
-                raise ValueError(
-                    f"the value of {name} has characters that no header may have, such as the end of a line"
-                )
+            _require_header(name, value.get_secret_value())
         return headers
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> Self:
-        if self.secret is not None and self.secret_file is not None:
-            raise ValueError("give secret or secret_file, not both")
-        return self
 
     def key(self) -> bytes | None:
         """Return the key, from the settings or from its file; None where there is none.
@@ -120,16 +114,38 @@ class WebhookSettings(_Told, _Protected):
         streams.errors.SettingsError
             When the file cannot be read.
         """
-        if self.secret is not None:
-            return self.secret.get_secret_value().encode()
-        if self.secret_file is None:
-            return None
+        key = self.secret("signing_key")
+        return None if key is None else key.encode()
+
+    def all_headers(self) -> dict[str, str]:
+        """Return the further headers, from the settings or from their file.
+
+        Raises
+        ------
+        streams.errors.SettingsError
+            When the file cannot be read, or holds something else.
+        """
+        if self.headers_file is None:
+            return {name: value.get_secret_value() for name, value in self.headers.items()}
         try:
-            return self.secret_file.read_bytes().rstrip(b"\r\n")
-        except OSError as error:
-            raise SettingsError(
-                f"sinks.webhooks.secret_file: {self.secret_file} cannot be read: {error.strerror}"
-            ) from error
+            lines = [line for line in self.headers_file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"sinks.webhook.headers_file: {self.headers_file} cannot be read: {error}") from error
+        parted = [line.partition(":") for line in lines]
+        headers = {name.strip(): value.strip() for name, _, value in parted}
+        try:
+            for name, value in headers.items():
+                _require_header(name, value)
+        except ValueError as error:
+            raise SettingsError(f"sinks.webhook.headers_file: {self.headers_file}: {error}") from error
+        return headers
+
+
+def _require_header(name: str, value: str) -> None:
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        raise ValueError(f"{name!r} is no name of a header")
+    if not value.isprintable():
+        raise ValueError(f"the value of {name} has characters that no header may have, such as the end of a line")
 
 
 Facility = Literal[
@@ -141,8 +157,9 @@ Facility = Literal[
 class SyslogSettings(_Told, _Protected):
     """A collector of syslog messages."""
 
-    name: str = Field(default="syslog", min_length=1, description="What it is called in the log and in metrics.")
-    host: str = Field(min_length=1, description="Host name or address of the collector.")
+    host: str = Field(
+        min_length=1, description="Host name or address of the collector.", examples=["collector.example"]
+    )
     port: int | None = Field(
         default=None, ge=1, le=65_535, description="Its port; else 514, or 6514 where `transport` is `tls`."
     )
@@ -166,9 +183,12 @@ class SyslogSettings(_Told, _Protected):
 class SecurityHubSettings(_Told):
     """AWS Security Hub in one account and region."""
 
-    name: str = Field(default="security-hub", min_length=1, description="What it is called in the log and in metrics.")
-    account_id: str = Field(pattern=r"^\d{12}$", description="Account that imports the findings; the caller's own.")
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$", description="Its region.")
+    account_id: str = Field(
+        pattern=r"^\d{12}$",
+        description="Account that imports the findings; the caller's own.",
+        examples=["111122223333"],
+    )
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$", description="Its region.", examples=["eu-central-1"])
     profile: str | None = Field(default=None, description="Profile of AWS's own settings; else its usual rules.")
     endpoint_url: str | None = Field(
         default=None, pattern=r"^https?://", description="Endpoint to ask instead of the region's public one."

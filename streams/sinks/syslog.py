@@ -3,16 +3,16 @@
 import asyncio
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import ClassVar, Final, Self
 
 import structlog
 
 from detectors.finding import Finding
 from streams.formats import formats
 from streams.formats.syslog import Header, counted, message
-from streams.sinks.contract import Delivery, Sink
+from streams.sinks.contract import Delivery, Sink, Surroundings
 from streams.sinks.siem_settings import SyslogSettings
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,10 @@ class Syslog(Sink):
     """
 
     name = "syslog"
+    settings = SyslogSettings
+    skipped_checks: ClassVar[Mapping[str, str]] = {
+        "what_is_refused_for_good_is_hopeless": "syslog has no receipts, and so no refusals"
+    }
     # The settings say whether it is.
     hears_observed = True
 
@@ -43,6 +47,12 @@ class Syslog(Sink):
         self._format = formats()[settings.format]
         self._header = Header(settings.hostname or socket.gethostname(), settings.facility, settings.enterprise)
         self._line: _Line = _Datagrams(settings) if settings.transport == "udp" else _Connection(settings)
+
+    @classmethod
+    def make(cls, settings: SyslogSettings, surroundings: Surroundings) -> Self:
+        """Make it; nobody need be reachable yet."""
+        del surroundings
+        return cls(settings)
 
     async def deliver(self, findings: Sequence[Finding]) -> Delivery:
         """Send the messages, on a new connection where the last one is gone."""
@@ -57,7 +67,7 @@ class Syslog(Sink):
             await self._line.close(at_once=True)
             where = f"{self._settings.host}:{self._settings.reached_at}"
             reason = str(error) or type(error).__name__
-            log.warning("a syslog collector cannot be reached", sink=self._settings.name, at=where, reason=reason)
+            log.warning("a syslog collector cannot be reached", sink=self.name, at=where, reason=reason)
             return Delivery.RETRY
         return Delivery.DELIVERED
 
@@ -140,7 +150,7 @@ class _Datagrams(_Line):
         loop = asyncio.get_running_loop()
         for each in messages:
             if len(each) > _LONGEST_DATAGRAM:
-                log.error("a message is longer than a datagram may be", sink=self._settings.name, bytes=len(each))
+                log.error("a message is longer than a datagram may be", sink=Syslog.name, bytes=len(each))
             else:
                 await loop.sock_sendall(self._socket, each)
 

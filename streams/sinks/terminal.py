@@ -1,15 +1,21 @@
 """Findings as lines on a terminal."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import ClassVar, Final, Self
 
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.text import Text
 
 from detectors.finding import Finding, Severity
-from streams.sinks.contract import Delivery, Sink
+from streams.sinks.contract import Delivery, Sink, Surroundings
 
 STYLES: dict[Severity, str] = {"low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
+
+_REMEMBERED: Final = 100_000
+"""Findings that are kept from being printed twice; of older ones a late word may come again."""
 
 
 def line(finding: Finding) -> Text:
@@ -34,14 +40,31 @@ def _certainty(finding: Finding) -> list[tuple[str, str]]:
     return [("  early, not certain yet", "dim")] if finding.provisional else []
 
 
+class TerminalSettings(BaseModel):
+    """Each finding is printed as a line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 class Terminal(Sink):
     """Prints each finding once, when it is first heard of, and once more if it is retracted."""
 
     name = "terminal"
+    settings = TerminalSettings
+    default = TerminalSettings()
+    skipped_checks: ClassVar[Mapping[str, str]] = {
+        "who_fails_for_a_while_is_told_later": "whoever left a terminal does not come back"
+    }
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._printed: set[str] = set()
+        self._printed: OrderedDict[str, None] = OrderedDict()
+
+    @classmethod
+    def make(cls, settings: TerminalSettings, surroundings: Surroundings) -> Self:
+        """Print on the console of the process."""
+        del settings
+        return cls(surroundings.console)
 
     async def deliver(self, findings: Sequence[Finding]) -> Delivery:
         """Print the findings not printed before; hopeless once nobody reads them any more."""
@@ -55,6 +78,12 @@ class Terminal(Sink):
         return Delivery.DELIVERED
 
     def _print(self, finding: Finding) -> None:
-        if finding.status in {"open", "retracted"}:
-            self._printed ^= {finding.id}
-            self._console.print(line(finding), soft_wrap=True)
+        if finding.status == "open":
+            self._printed[finding.id] = None
+        elif finding.status == "retracted":
+            del self._printed[finding.id]
+        else:
+            return
+        if len(self._printed) > _REMEMBERED:
+            self._printed.popitem(last=False)
+        self._console.print(line(finding), soft_wrap=True)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, Self
 
 import aiohttp
 import structlog
@@ -14,7 +14,7 @@ from yarl import URL
 from detectors.finding import Finding
 from streams.formats import formats
 from streams.formats.facts import product_version
-from streams.sinks.contract import Delivery, Sink
+from streams.sinks.contract import Delivery, Sink, Surroundings
 from streams.sinks.siem_settings import WebhookSettings
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,7 @@ class Webhook(Sink):
     """
 
     name = "webhook"
+    settings = WebhookSettings
     # The settings say whether it is.
     hears_observed = True
 
@@ -59,11 +60,18 @@ class Webhook(Sink):
         self._settings = settings
         self._format = formats()[settings.format]
         self._key = settings.key()
-        self._tls = settings.tls("sinks.webhooks")
+        self._further = settings.all_headers()
+        self._tls = settings.tls("sinks.webhook")
         self._session: aiohttp.ClientSession | None = None
         self._not_before = 0.0
         # The path, or what is before the @, may be all that keeps others from posting there too.
         self._shown = str(URL(settings.url).origin())
+
+    @classmethod
+    def make(cls, settings: WebhookSettings, surroundings: Surroundings) -> Self:
+        """Make it; nobody need be reachable yet."""
+        del surroundings
+        return cls(settings)
 
     async def deliver(self, findings: Sequence[Finding]) -> Delivery:
         """Post; an answer of 2xx is a receipt, 429, 5xx and none at all call for another try."""
@@ -99,7 +107,7 @@ class Webhook(Sink):
                 return self._meant(answer)
         except (aiohttp.ClientError, OSError) as error:
             reason = str(error) or type(error).__name__
-            log.warning("a webhook cannot be reached", sink=self._settings.name, at=self._shown, reason=reason)
+            log.warning("a webhook cannot be reached", sink=self.name, at=self._shown, reason=reason)
             return Delivery.RETRY
 
     def _connected(self) -> aiohttp.ClientSession:
@@ -107,7 +115,7 @@ class Webhook(Sink):
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._tls),
                 timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
-                headers={name: value.get_secret_value() for name, value in self._settings.headers.items()},
+                headers=self._further,
             )
         return self._session
 
@@ -126,7 +134,7 @@ class Webhook(Sink):
         again = answer.status in _AGAIN or answer.status >= 500
         log.warning(
             "a webhook does not take findings",
-            sink=self._settings.name,
+            sink=self.name,
             at=self._shown,
             status=answer.status,
             again=again,

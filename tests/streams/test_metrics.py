@@ -20,8 +20,9 @@ def page(metrics: Metrics) -> str:
 
 
 def named() -> Metrics:
-    """Make metrics that know of a suppression: the names of all others are known beforehand."""
+    """Make metrics that know of a suppression and a sink: the names of all others are known beforehand."""
     metrics = Metrics()
+    metrics.sinks(["terminal"])
     metrics.suppressions({"ours": ["vertical_scan"]})
     return metrics
 

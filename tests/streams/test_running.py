@@ -81,7 +81,7 @@ def run(kafka_broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> 
     port = free_port()
     environment = environment_of(broker, names) | {"FLOWHAWK__HTTP__PORT": str(port)}
     web = ThreadedWebServer()
-    environment["FLOWHAWK__SINKS__WEBHOOKS"] = json.dumps([{"url": web.url, "format": "ocsf"}])
+    environment["FLOWHAWK__SINKS__WEBHOOK"] = json.dumps({"url": web.url, "format": "ocsf"})
     main, late = folder / "main.log", folder / "late.log"
     generated = flowhawk("generate", "--minutes", "30", "--rate", "2000", "--hosts", "60").stdout.splitlines()
     middle = len(generated) // 2

@@ -7,31 +7,31 @@ from rich.console import Console
 import streams.sinks
 from detectors.discovery import implementations
 from streams.errors import SettingsError
-from streams.running import configured_sinks
+from streams.metrics import Metrics
 from streams.settings import Settings, load
-from streams.sinks import Delivery, Sink
+from streams.sink_settings import configured_sinks
+from streams.sinks import Delivery, Sink, Surroundings
 from tests.streams.formats.golden import findings
 
 EVERY = """
 sinks:
-  json_lines_path: {path}
-  json_lines_format: cef
-  json_lines_rotate_bytes: 2000
-  json_lines_kept: 1
-  webhooks:
-    - url: https://siem.example/first
-    - url: https://siem.example/second
-      name: second
+  json_lines:
+    path: {path}
+    format: cef
+    rotate_bytes: 2000
+    kept: 1
+  webhook:
+    url: https://siem.example/first
   syslog:
-    - host: siem.example
+    host: siem.example
   security_hub:
-    - account_id: "123456789010"
-      region: eu-central-1
+    account_id: "123456789010"
+    region: eu-central-1
 """
 
 
 def sinks(settings: Settings) -> list[Sink]:
-    return configured_sinks(settings, Console(file=io.StringIO()))
+    return configured_sinks(settings.sinks, Surroundings(Console(file=io.StringIO()), Metrics()))
 
 
 @pytest.fixture
@@ -44,13 +44,12 @@ def every(tmp_path: Path) -> list[Sink]:
 async def test_every_sink_there_is_can_be_asked_for(every: list[Sink]) -> None:
     kinds = implementations(streams.sinks, Sink)  # type: ignore[type-abstract]  # mypy issue 4717
     assert {type(each) for each in every} == set(kinds)
-    assert [each.name for each in every].count("webhook") == 2
     for each in every:
         await each.close()
 
 
 async def test_the_file_is_written_as_the_settings_say(every: list[Sink], tmp_path: Path) -> None:
-    (file,) = (each for each in every if each.name == "json-lines")
+    (file,) = (each for each in every if each.name == "json_lines")
     for finding in findings():
         assert await file.deliver([finding]) is Delivery.DELIVERED
     for each in every:
@@ -66,6 +65,6 @@ async def test_without_settings_there_is_the_terminal_alone() -> None:
 
 def test_a_secret_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     path = tmp_path / "flowhawk.yaml"
-    path.write_text("sinks: {webhooks: [{url: 'https://siem.example', secret_file: missing}]}")
+    path.write_text("sinks: {webhook: {url: 'https://siem.example', signing_key_file: missing}}")
     with pytest.raises(SettingsError, match="missing cannot be read"):
         sinks(load(path))

@@ -1,4 +1,6 @@
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,25 @@ from detectors.finding import Finding
 from streams.errors import ServiceError
 from streams.formats import formats
 from streams.sinks import Delivery
-from streams.sinks.json_lines import JsonLines
+from streams.sinks.json_lines import JsonLines, JsonLinesSettings
 from tests.streams.found import findings
+from tests.streams.sinks.ends import End
+
+
+class File(End):
+    """A file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(JsonLinesSettings(path=path))
+        self._path = path
+
+    async def heard(self) -> str:
+        return "\n".join(json.loads(line)["kind"] + line for line in self._path.read_text().split("\n") if line)
+
+
+@asynccontextmanager
+async def other_end(folder: Path) -> AsyncIterator[End]:
+    yield File(folder / "findings.jsonl")
 
 
 async def test_every_state_is_a_line_that_reads_back(tmp_path: Path) -> None:
@@ -35,7 +54,7 @@ def test_a_place_that_cannot_be_written_is_one_line_with_the_setting(tmp_path: P
     with pytest.raises(ServiceError) as caught:
         JsonLines(tmp_path / "file" / "findings.jsonl")
     assert str(caught.value) == (
-        f"{tmp_path}/file/findings.jsonl: findings cannot be written there (File exists); set sinks.json_lines_path"
+        f"{tmp_path}/file/findings.jsonl: findings cannot be written there (File exists); set sinks.json_lines.path"
     )
     with pytest.raises(ServiceError, match="Is a directory"):
         JsonLines(tmp_path)

@@ -1,6 +1,8 @@
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -12,17 +14,36 @@ from streams.sinks import Delivery
 from streams.sinks.security_hub import SecurityHub
 from streams.sinks.siem_settings import SecurityHubSettings
 from tests.streams.formats.golden import findings
+from tests.streams.sinks.ends import End
+from tests.streams.sinks.web_end import members, web_end
 from tests.streams.web_server import Answer, web_server
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 SOME = [each for each in findings() if not each.observed]
 
 
+@asynccontextmanager
+async def other_end(_: Path) -> AsyncIterator[End]:
+    with pytest.MonkeyPatch.context() as patched:
+        credentials_of(patched)
+        async with web_end(
+            lambda url: SecurityHubSettings(account_id=ACCOUNT, region=REGION, endpoint_url=url),
+            lambda body: members(body, "Findings", "GeneratorId", "Description"),
+            good=answer(),
+            bad=answer(400, code="InvalidInputException"),
+        ) as end:
+            yield end
+
+
+def credentials_of(patched: pytest.MonkeyPatch) -> None:
+    patched.setenv("AWS_ACCESS_KEY_ID", "testing")
+    patched.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    patched.delenv("AWS_PROFILE", raising=False)
+
+
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    credentials_of(monkeypatch)
 
 
 @pytest.fixture

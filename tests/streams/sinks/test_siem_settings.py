@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from detectors.finding import SEVERITIES, Severity
-from streams.agents import heard
+from streams.sink_loop import heard
 from streams.sinks import Delivery
 from streams.sinks.siem_settings import SecurityHubSettings, SyslogSettings, WebhookSettings
 from streams.sinks.webhook import Webhook
@@ -57,7 +57,7 @@ def test_the_port_of_syslog_is_the_usual_one(transport: Any, port: int) -> None:
         (WebhookSettings, {"url": "https://siem.example", "headers": {"X Y": "1"}}, "no name of a header"),
         (WebhookSettings, {"url": "https://siem.example", "headers": {"X": "1\r\nY: 2"}}, "the value of X"),
         (WebhookSettings, {"url": "https://siem.example", "format": "osf"}, "did you mean 'ocsf'?"),
-        (WebhookSettings, {"url": "https://siem.example", "secret": "a", "secret_file": "b"}, "not both"),
+        (WebhookSettings, {"url": "https://siem.example", "signing_key": "a", "signing_key_file": "b"}, "not both"),
         (SyslogSettings, {}, "host"),
         (SyslogSettings, {"host": "siem.example", "transport": "quic"}, "transport"),
         (SyslogSettings, {"host": "siem.example", "facility": "local8"}, "facility"),
@@ -71,6 +71,6 @@ def test_mistakes_are_named(model: type[Any], given: dict[str, Any], said: str) 
 
 
 def test_no_secret_is_shown() -> None:
-    given = {"url": "https://siem.example", "secret": "hidden", "headers": {"Authorization": "hidden"}}
+    given = {"url": "https://siem.example", "signing_key": "hidden", "headers": {"Authorization": "hidden"}}
     settings = WebhookSettings.model_validate(given)
     assert "hidden" not in f"{settings!r}{settings}"

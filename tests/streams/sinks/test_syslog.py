@@ -1,8 +1,9 @@
 import asyncio
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from streams.sinks.siem_settings import SyslogSettings
 from streams.sinks.syslog import Syslog
 from tests.streams.certificates import certificates
 from tests.streams.formats.golden import findings
+from tests.streams.sinks.ends import End
 from tests.streams.syslog_messages import Message, parsed
 
 CEF = formats()["cef"]
@@ -48,6 +50,51 @@ class Collector:
             writer.close()
             await writer.wait_closed()
         self.writers.clear()
+
+
+class CollectorEnd(End):
+    """A collector that may be away."""
+
+    def __init__(self) -> None:
+        self._here = AsyncExitStack()
+        self._texts: list[str] = []
+        self._port = 0
+
+    async def come(self) -> None:
+        collector = await self._here.enter_async_context(collecting(port=self._port))
+        self._port = collector.port
+        self._collector = collector
+        super().__init__(SyslogSettings(host="127.0.0.1", port=self._port, transport="tcp", format="flowhawk"))
+
+    async def heard(self) -> str:
+        # On loopback what was sent arrives soon, but not at once; the last of it is marked.
+        async with asyncio.timeout(WAIT_SECONDS):
+            _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            writer.write(b"%d %s" % (len(MARK), MARK))
+            await writer.drain()
+            while (message := await self._collector.messages.get()).text != b"mark":
+                self._texts.append(json.loads(message.text)["summary"] + message.kind)
+            writer.close()
+        return "\n".join(self._texts)
+
+    async def fail(self) -> None:
+        await self._here.aclose()
+
+    async def recover(self) -> None:
+        await self.come()
+
+
+MARK = b'<134>1 2026-01-05T09:00:00Z host flowhawk - mark [x@1 id="x"] mark'
+
+
+@asynccontextmanager
+async def other_end(_: Path) -> AsyncIterator[End]:
+    end = CollectorEnd()
+    await end.come()
+    try:
+        yield end
+    finally:
+        await end.fail()
 
 
 @asynccontextmanager

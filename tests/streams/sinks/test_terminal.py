@@ -1,11 +1,46 @@
 import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from detectors.finding import SEVERITIES
-from streams.sinks import Delivery
-from streams.sinks.terminal import Terminal, line
+from streams.metrics import Metrics
+from streams.sinks import Delivery, Surroundings
+from streams.sinks.terminal import Terminal, TerminalSettings, line
 from tests.streams.found import findings
+from tests.streams.sinks.ends import End
+
+
+class Screen(End):
+    """Somebody who reads, and may leave."""
+
+    def __init__(self) -> None:
+        self._file = _File()
+        super().__init__(TerminalSettings(), Surroundings(Console(file=self._file, width=500), Metrics()))
+
+    async def heard(self) -> str:
+        return self._file.getvalue()
+
+    async def refuse(self) -> None:
+        self._file.gone = True
+
+
+class _File(io.StringIO):
+    gone = False
+
+    def write(self, text: Any) -> int:
+        if self.gone:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+@asynccontextmanager
+async def other_end(folder: Path) -> AsyncIterator[End]:
+    del folder
+    yield Screen()
 
 
 def plain(width: int = 200) -> Console:

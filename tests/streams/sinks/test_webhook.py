@@ -2,6 +2,8 @@ import hashlib
 import hmac
 import json
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -17,7 +19,17 @@ from streams.sinks.siem_settings import WebhookSettings
 from streams.sinks.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, Webhook
 from tests.streams.certificates import certificates
 from tests.streams.formats.golden import findings
+from tests.streams.sinks.ends import End
+from tests.streams.sinks.web_end import members, web_end
 from tests.streams.web_server import Answer, WebServer, web_server
+
+
+@asynccontextmanager
+async def other_end(_: Path) -> AsyncIterator[End]:
+    async with web_end(
+        lambda url: WebhookSettings(url=url, observed=True), lambda body: members(body, None, "kind", "summary")
+    ) as end:
+        yield end
 
 
 def webhook(server: WebServer, **settings: Any) -> Webhook:
@@ -49,7 +61,7 @@ async def test_nothing_is_posted_where_there_is_nothing_to_tell() -> None:
 async def test_the_signature_is_that_of_time_and_body(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("shared\n")
     async with web_server() as server:
-        for given in ({"secret": "shared"}, {"secret_file": tmp_path / "secret"}):
+        for given in ({"signing_key": "shared"}, {"signing_key_file": tmp_path / "secret"}):
             sink = webhook(server, **given)
             assert await sink.deliver(findings()[:1]) is Delivery.DELIVERED
             await sink.close()
@@ -137,7 +149,7 @@ HIDDEN = "hidden"
 async def test_nobody_there_is_another_try_and_no_secret_is_in_the_log() -> None:
     async with web_server() as server:
         pass
-    sink = webhook(server, headers={"Authorization": "Bearer hidden"}, secret=HIDDEN)
+    sink = webhook(server, headers={"Authorization": "Bearer hidden"}, signing_key=HIDDEN)
     with capture_logs() as logs:
         assert await sink.deliver(findings()[:1]) is Delivery.RETRY
     await sink.close()
@@ -172,4 +184,4 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="missing cannot be used"):
         Webhook(WebhookSettings(url="https://siem.example/hook", tls_ca_file=missing))
     with pytest.raises(SettingsError, match="missing cannot be read: No such file"):
-        Webhook(WebhookSettings(url="https://siem.example/hook", secret_file=missing))
+        Webhook(WebhookSettings(url="https://siem.example/hook", signing_key_file=missing))
