@@ -25,6 +25,7 @@ TESTED_ELSEWHERE: Final = {
     "detectors/view.py": "tests/detectors/test_watch.py",
     "detectors/statistics/column_baseline.py": "tests/detectors/statistics/test_baselines.py",
     "detectors/statistics/recent.py": "tests/detectors/statistics/test_baselines.py",
+    "streams/alertmanager/surge.py": "tests/streams/alertmanager/test_book.py",
     "streams/app.py": "tests/streams/test_transport.py",
     "streams/checkpoint_settings.py": "tests/streams/test_settings.py",
     "streams/commands/generate.py": "tests/streams/generate/test_command.py",
