@@ -29,6 +29,7 @@ from streams.kafka_settings import Topic, TopicSettings
 from streams.metrics import DECLARED
 from streams.records import REFUSED
 from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, WATERMARK_HEADER
+from streams.sink_settings import sinks
 
 ROOT: Final = Path(__file__).parent.parent
 RULES: Final = Path("config/prometheus/rules/flowhawk.yml")
@@ -105,6 +106,25 @@ def detectors_part() -> str:
     return "\n\n".join(parts)
 
 
+def sinks_part() -> str:
+    """Write a table of the sinks."""
+    rows = [
+        (
+            code(f"sinks.{name}"),
+            _first_line(sink.settings),
+            "on" if sink.default is not None else "off",
+            "yes" if sink.hears_observed else "no",
+            "the whole topic" if sink.replays else "where it was",
+        )
+        for name, sink in sinks().items()
+    ]
+    return table(("section", "tells", "by default", "observed findings too", "reads, after a restart"), rows)
+
+
+def _first_line(of: type) -> str:
+    return (of.__doc__ or "").partition("\n")[0]
+
+
 def finding_part() -> str:
     """Write a table of the fields of a finding."""
     rows = [(code(name), allowed(each), each["description"]) for name, each in json_schema()["properties"].items()]
@@ -173,6 +193,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "quality": quality_part,
     "settings": settings_part,
     "severities": severities_part,
+    "sinks": sinks_part,
     "sizes": sizes_part,
     "topics": topics_part,
     **EXAMPLES,

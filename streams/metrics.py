@@ -80,6 +80,36 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
         "When a sink last took findings, epoch seconds; 0 before it took any.",
         ("sink",),
     ),
+    "flowhawk_alertmanager_sent_total": ("counter", "Alerts that an Alertmanager took.", ("alertmanager",)),
+    "flowhawk_alertmanager_errors_total": (
+        "counter",
+        "Alerts in requests that failed; what is open is sent again a minute later.",
+        ("alertmanager",),
+    ),
+    "flowhawk_alertmanager_dropped_total": (
+        "counter",
+        "Alerts that were dropped because too many waited for an Alertmanager.",
+        ("alertmanager",),
+    ),
+    "flowhawk_alertmanager_queue_length": ("gauge", "Alerts that wait for an Alertmanager.", ("alertmanager",)),
+    "flowhawk_alertmanager_queue_capacity": (
+        "gauge",
+        "Alerts that may wait for an Alertmanager.",
+        ("alertmanager",),
+    ),
+    "flowhawk_alertmanager_latency_seconds": (
+        "gauge",
+        "How long the last request to an Alertmanager took, in seconds.",
+        ("alertmanager",),
+    ),
+    "flowhawk_alertmanager_last_success_timestamp_seconds": (
+        "gauge",
+        "When an Alertmanager last took alerts, epoch seconds; 0 before it took any.",
+        ("alertmanager",),
+    ),
+    "flowhawk_alerts_open": ("gauge", "Alerts that are open now.", ()),
+    "flowhawk_alerts_waiting": ("gauge", "Findings that wait to be sent as alerts.", ()),
+    "flowhawk_alerts_untold_total": ("counter", "Findings that were too many to be sent as alerts of their own.", ()),
 }
 """Type, meaning and labels of each metric, by its name in the exposition."""
 

@@ -26,6 +26,7 @@ TESTED_ELSEWHERE: Final = {
     "detectors/statistics/forwarders.py": "tests/streams/test_true_ends.py",
     "detectors/statistics/column_baseline.py": "tests/detectors/statistics/test_baselines.py",
     "detectors/statistics/recent.py": "tests/detectors/statistics/test_baselines.py",
+    "streams/alertmanager/surge.py": "tests/streams/alertmanager/test_book.py",
     "streams/app.py": "tests/streams/test_transport.py",
     "streams/checkpoint_settings.py": "tests/streams/test_settings.py",
     "streams/commands/generate.py": "tests/streams/generate/test_command.py",

@@ -20,9 +20,12 @@ def page(metrics: Metrics) -> str:
 
 
 def named() -> Metrics:
-    """Make metrics that know of a suppression and a sink: the names of all others are known beforehand."""
+    """Make metrics that know of a suppression, a sink and an Alertmanager; all other names are known beforehand."""
     metrics = Metrics()
     metrics.sinks(["terminal"])
+    for name, (kind, _, labels) in DECLARED.items():
+        if labels == ("alertmanager",):
+            (metrics.add if kind == "counter" else metrics.put)(name, 0, "alertmanager.example.org:9093")
     metrics.suppressions({"ours": ["vertical_scan"]})
     return metrics
 
