@@ -170,7 +170,7 @@ class Early:
         parts = [
             each
             for each, story in self._stories.items()
-            if each != of and contains(of, bigger.ports, each, story.finding.ports)
+            if each != of and contains(of, bigger.ports, each, story.finding.ports, story.finding.interface_id)
         ]
         return [superseded(self._stories.pop(each).finding, bigger.id) for each in parts]
 

@@ -200,7 +200,7 @@ class Incidents:
             for each, smaller in self._open.items()
             if each != of
             and continues(smaller, pane)
-            and contains(of, finding.ports, each, smaller.ports)
+            and contains(of, finding.ports, each, smaller.ports, smaller.interface_id)
             and self._policy.takes_up(
                 smaller,
                 suppressed_by=finding.suppressed_by,

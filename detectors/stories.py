@@ -52,17 +52,20 @@ class Told(NamedTuple):
 def rank(detection: Detection) -> int:
     """Order the detections of a pane so that a bigger story comes before what is part of it."""
     if detection.kind == _SPIKE:
-        return int(detection.entity != NETWORK)
+        ends = detection.source, detection.target
+        return int(detection.entity != NETWORK) + int(ends != (None, None))
     return 2 * (detection.kind == _SLOW) + (detection.source is not None and detection.target is not None)
 
 
-def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterable[int]) -> bool:
-    """Say whether one attack is part of another that goes on at the same time.
+def contains(
+    big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterable[int], interface: str | None = None
+) -> bool:
+    """Say whether one attack is part of another that goes on at the same time; `interface` reported the smaller one.
 
     A scan of many hosts contains the scans of single hosts by the same source at the same ports, fast or slow, but a
     slow one no fast one; guessing at many hosts that at single ones, guessing by many sources that by single ones at
-    the same port, a fast scan the slow one between the same ends, a spike of the whole network those at mostly the
-    same ports, and a leak to many peers that to single ones.
+    the same port, a fast scan the slow one between the same ends, a spike of the whole network, or of an interface,
+    those at mostly the same ports, and a leak to many peers that to single ones.
     """
     of_kinds = big[0], small[0]
     shared, ports = set(big_ports) & set(small_ports), set(small_ports)
@@ -71,7 +74,9 @@ def contains(big: Key, big_ports: Iterable[int], small: Key, small_ports: Iterab
     if big[0] in _FAST and small[0] == _SLOW:
         return _actor(big) == _actor(small) and _victim(big) == _victim(small)
     if of_kinds == (_SPIKE, _SPIKE):
-        return _everywhere(big) and not _everywhere(small) and 2 * len(shared) >= len(ports)
+        whole = _everywhere(big) and not _everywhere(small)
+        behind = big[2:] == (None, None, interface) and small[2:4] != (None, None)
+        return (whole or behind) and 2 * len(shared) >= len(ports)
     if of_kinds == (_LEAK, _LEAK):
         return big[3] is None and small[3] is not None and _actor(big) == _actor(small)
     if of_kinds == ("brute_force", "brute_force") and None not in (small[2], small[3]):
@@ -97,7 +102,7 @@ def containing(of: Key, part: Detection | Finding, among: Mapping[Key, Finding])
         for each, finding in among.items()
         if each != of
         and continues(finding, pane)
-        and contains(each, finding.ports, of, part.ports)
+        and contains(each, finding.ports, of, part.ports, part.interface_id)
         and not _is_next(part, finding)
     ]
     return min(found, key=lambda each: among[each].id, default=None)

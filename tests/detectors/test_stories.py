@@ -66,6 +66,7 @@ BIGGER = [
     (everywhere(2), spike()),
     (everywhere(2), spike(target=None, entity="eni-7")),
     (everywhere(2), spike(source=SOURCE, target=None, entity=SOURCE)),
+    (spike(pane=2, target=None, entity="eni-7"), spike(interface_id="eni-7")),
     (said("horizontal_scan", 2, ports=(22, 80, 443)), said("slow_scan")),
     (said("slow_scan", 2, target=None, ports=(22, 80, 443)), said("slow_scan")),
 ]
@@ -115,7 +116,12 @@ def test_in_one_pane_the_bigger_story_comes_first_in_any_order(big: Detection, s
         (said("vertical_scan", 2, target=OTHER), said("slow_scan")),
         (guessing(2, source=None, scope="vpc-2"), guessing()),
         (everywhere(2, ports=(22,)), spike()),
-        (spike(pane=at(2), window_end=at(3), target=None, entity="eni-7"), spike()),
+        (spike(pane=2, target=None, entity="eni-7"), spike()),
+        (spike(pane=2, target=None, entity="eni-7"), spike(interface_id="eni-8")),
+        (
+            spike(pane=2, target=None, entity="eni-7", ports=(22,)),
+            spike(interface_id="eni-7"),
+        ),
     ],
 )
 def test_what_others_do_or_elsewhere_is_no_part(big: Detection, small: Detection) -> None:
