@@ -1,6 +1,7 @@
 """What every source must hold to, whatever it reads from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import pytest
 
 from streams.errors import InputError
 from streams.records import Message, NetworkSettings, RecordSettings, decode
-from streams.sources import Block, Source, source_at, sources
+from streams.sources import Block, Position, Source, source_at, sources
 from streams.sources.files import FileSource
 from streams.sources.generated import GeneratedSource
 from streams.sources.merged import MergedSource
 from tests.streams.flow_lines import NINE, flow
+
+Maker = Callable[[], Source]
 
 
 def _file(folder: Path, name: str = "a.log") -> FileSource:
@@ -21,19 +24,40 @@ def _file(folder: Path, name: str = "a.log") -> FileSource:
     return FileSource(str(path), block_bytes=20_000)
 
 
-MAKERS: dict[type[Source], Callable[[Path], Source]] = {
-    FileSource: _file,
-    GeneratedSource: lambda _: GeneratedSource.at("generate://?minutes=3&hosts=40&records_per_minute=900"),
-    MergedSource: lambda folder: MergedSource([_file(folder), _file(folder, "b.log")], RecordSettings()),
+@contextmanager
+def _files(folder: Path) -> Iterator[Maker]:
+    yield lambda: _file(folder)
+
+
+@contextmanager
+def _generated(_: Path) -> Iterator[Maker]:
+    yield lambda: GeneratedSource.at("generate://?minutes=3&hosts=40&records_per_minute=900")
+
+
+@contextmanager
+def _merged(folder: Path) -> Iterator[Maker]:
+    yield lambda: MergedSource([_file(folder), _file(folder, "b.log")], RecordSettings())
+
+
+WORLDS: dict[type[Source], Callable[[Path], AbstractContextManager[Maker]]] = {
+    FileSource: _files,
+    GeneratedSource: _generated,
+    MergedSource: _merged,
 }
-"""How a test comes by a source of each kind, with a few blocks in it."""
+"""For each kind of source what it reads from, with a few blocks in it, and a way to open it as often as wanted."""
 
 
 @pytest.fixture(params=sources(), ids=lambda kind: kind.name)
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
-    maker = MAKERS.get(request.param)
-    assert maker is not None, f"say in MAKERS how to come by a {request.param.__name__}"
-    return maker(tmp_path)
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maker]:
+    world = WORLDS.get(request.param)
+    assert world is not None, f"say in WORLDS how to come by a {request.param.__name__}"
+    with world(tmp_path) as maker:
+        yield maker
+
+
+@pytest.fixture
+def source(opened: Maker) -> Source:
+    return opened()
 
 
 def by_origin(blocks: list[Block]) -> list[list[Block]]:
@@ -92,3 +116,42 @@ def test_blocks_may_be_acknowledged_while_or_after_they_are_read(source: Source)
             source.acknowledge(blocks[0])
     for block in blocks[1:]:
         source.acknowledge(block)
+
+
+def test_blocks_name_their_content_the_same_each_time(opened: Maker) -> None:
+    first, second = list(opened().blocks()), list(opened().blocks())
+    assert [(each.origin, each.content, each.position) for each in first] == [
+        (each.origin, each.content, each.position) for each in second
+    ]
+
+
+def lines_by_origin(blocks: list[Block]) -> dict[str, list[bytes]]:
+    return {some[0].origin: b"\n".join(block.value for block in some).split(b"\n") for some in by_origin(blocks)}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.8, 1.0])
+def test_what_kafka_has_is_not_read_again_and_the_rest_is(opened: Maker, share: float) -> None:
+    whole = list(opened().blocks())
+    count = round(share * len(whole))
+    again = opened()
+    again.resume({block.origin: Position(block.position, block.content) for block in whole[:count]})
+    behind = list(again.blocks())
+    assert lines_by_origin(behind) == lines_by_origin(whole[count:])
+    assert [block.position for block in behind] == [block.position for block in whole[count:]]
+
+
+def test_another_content_is_read_from_its_beginning(opened: Maker) -> None:
+    whole = list(opened().blocks())
+    again = opened()
+    again.resume({block.origin: Position(block.position, "another") for block in whole})
+    assert lines_by_origin(list(again.blocks())) == lines_by_origin(whole)
+
+
+def test_positions_to_forget_are_those_of_origins_it_has(source: Source) -> None:
+    blocks = list(source.blocks())
+    for block in blocks:
+        source.acknowledge(block)
+    forgotten = list(source.forget())
+    assert set(forgotten) <= {block.origin for block in blocks}
+    assert list(source.forget()) == []
+    source.stop()
