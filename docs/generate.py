@@ -24,6 +24,7 @@ from docs.cases import cases_part
 from docs.markdown import table
 from docs.performance import performance_part, sizes_part
 from docs.quality import delay_plot, quality_part, recall_plot
+from docs.sources import sources_part
 from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
@@ -356,6 +357,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "quality": quality_part,
     "settings": settings_part,
     "sizes": sizes_part,
+    "sources": lambda: sources_part(allowed),
     "topics": topics_part,
 }
 """What can be made between the marks of a page."""

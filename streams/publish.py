@@ -28,6 +28,7 @@ BATCH_BYTES: Final = 512 << 10
 
 LINGER_MS: Final = 5
 _DELIVERY_SECONDS: Final = 60.0
+_PARQUET: Final = b"PAR1"
 _CLOSE_SECONDS: Final = 5
 
 
@@ -299,7 +300,7 @@ class Publisher:
 
 def _messages(block: Block, records_per_message: int) -> Iterator[tuple[bytes, int, bool]]:
     """Cut a block into values; with each, its number of lines and whether it is the last."""
-    if records_per_message == 0:
+    if records_per_message == 0 or block.value.startswith(_PARQUET):
         yield block.value, block.lines, True
         return
     lines = block.value.split(b"\n")

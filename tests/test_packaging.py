@@ -1,6 +1,7 @@
 import ast
 import hashlib
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -38,6 +39,11 @@ def read(name: str) -> str:
 def declared() -> dict[str, Requirement]:
     requirements = map(Requirement, project()["project"]["dependencies"])
     return {canonicalize_name(each.name): each for each in requirements}
+
+
+def optional() -> dict[str, Requirement]:
+    extras = project()["project"]["optional-dependencies"].values()
+    return {canonicalize_name(each.name): each for extra in extras for each in map(Requirement, extra)}
 
 
 def locked(name: str) -> dict[str, tuple[str, list[str]]]:
@@ -101,15 +107,31 @@ def test_every_import_is_a_declared_dependency() -> None:
     missing = {
         name: str(path)
         for name, path in imported().items()
-        if not {canonicalize_name(each) for each in distributions.get(name, ())} & set(declared())
+        if not {canonicalize_name(each) for each in distributions.get(name, ())} & {*declared(), *optional()}
     }
     assert missing == {}
+
+
+def test_what_is_optional_is_tested_in_an_allowed_version() -> None:
+    requirements = locked("requirements-dev.lock")
+    assert [name for name, each in optional().items() if not each.specifier.contains(requirements[name][0])] == []
+
+
+def test_nothing_needs_what_is_optional_to_be_imported() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    ]
+    script = f"import sys; sys.modules.update(dict.fromkeys({sorted(optional())!r})); import {', '.join(modules)}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_every_declared_dependency_is_imported_or_helps_one_that_is() -> None:
     distributions = packages_distributions()
     used = {canonicalize_name(each) for name in imported() for each in distributions.get(name, ())}
-    assert set(declared()) - used == set(FOR_OTHERS)
+    assert {*declared(), *optional()} - used == set(FOR_OTHERS)
 
 
 def test_the_changelog_begins_with_the_version_of_the_project() -> None:

@@ -75,6 +75,9 @@ TESTED_ELSEWHERE: Final = {
     "streams/sinks/contract.py": "tests/contract/test_sinks.py",
     "streams/sources/contract.py": "tests/contract/test_sources.py",
     "streams/sources/generated.py": "tests/streams/generate/test_source.py",
+    "streams/sources/aws.py": "tests/streams/sources/test_s3.py",
+    "streams/sources/objects.py": "tests/streams/sources/test_s3.py",
+    "streams/sources/tables.py": "tests/streams/sources/test_s3.py",
     "streams/sources/lines.py": "tests/streams/sources/test_files.py",
 }
 """Modules whose tests bear another name, with the file that holds them: their own where they are doctests."""

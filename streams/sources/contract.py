@@ -74,6 +74,9 @@ class Source(ABC):
 
     name: ClassVar[str]
 
+    written: ClassVar[str]
+    """How its places are written, without parameters; empty where it is made of other sources."""
+
     settings: ClassVar[type[PlaceSettings]] = PlaceSettings
     """The parameters that its places take."""
 

@@ -19,6 +19,7 @@ class FileSource(Source):
     """
 
     name = "files"
+    written = "PATH"
 
     def __init__(self, path: str, *, block_bytes: int = BLOCK_BYTES) -> None:
         self.path = path
@@ -52,10 +53,7 @@ class FileSource(Source):
         return self._lines.consumed
 
     def blocks(self) -> Iterator[Block]:
-        """Cut the file into blocks of whole lines; a header line's format goes with every block behind it.
-
-        A Parquet file cannot be cut and is one block, however large it is.
-        """
+        """Cut the file into blocks of whole lines; a header line's format goes with every block behind it."""
         with self._opened:
             yield from behind(self._lines.blocks(), self._positions)
 

@@ -25,6 +25,7 @@ class GeneratedSource(Source):
     """
 
     name = "generated"
+    written = "generate://"
 
     def __init__(self, traffic: "Traffic") -> None:
         self.traffic = traffic

@@ -12,6 +12,7 @@ from streams.errors import InputError
 from streams.records.aws_text import header_format, last_header_format
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.contract import Block
+from streams.sources.tables import table_blocks
 
 BLOCK_BYTES: Final = 128 * 1024
 
@@ -90,7 +91,7 @@ class Lines:
     def blocks(self) -> Iterator[Block]:
         """Cut into blocks of whole lines; a header line's format goes with every block behind it.
 
-        A Parquet file cannot be cut and is one block, however large it is.
+        A Parquet file becomes one block, or several when it is large.
 
         Raises
         ------
@@ -100,7 +101,7 @@ class Lines:
         stored = io.BufferedReader(self._stored, self._block_bytes)
         begin = self._read(stored.peek, 4)[:4]
         if begin == _PARQUET:
-            yield Block(self._read(stored.read, -1), {}, 1, self._origin, self.consumed, 1, self._content)
+            yield from table_blocks(self._read(stored.read, -1), self._origin, self._content)
             return
         text = _opened(stored, begin)
         rest, position, line = b"", 0, 1

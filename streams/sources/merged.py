@@ -27,6 +27,7 @@ class MergedSource(Source):
     """
 
     name = "merged"
+    written = ""
 
     def __init__(self, sources: Sequence[Source], records: RecordSettings) -> None:
         self._sources = sources

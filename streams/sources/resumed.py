@@ -2,8 +2,33 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
+from streams.errors import InputError
 from streams.sources.contract import Block, Position
+
+END: Final = 2**62
+"""Position behind the last block of an origin that will not grow: there is no need to open it again."""
+
+
+def closed(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Say in the last block of an origin that it is the last; not when the origin breaks off.
+
+    >>> [block.position == END for block in closed([Block(b"1", {}, 1, "a", 2), Block(b"2", {}, 1, "a", 4, 2)])]
+    [False, True]
+    """
+    held: Block | None = None
+    try:
+        for block in blocks:
+            if held is not None:
+                yield held
+            held = block
+    except InputError:
+        if held is not None:
+            yield held
+        raise
+    if held is not None:
+        yield replace(held, position=END)
 
 
 def behind(blocks: Iterable[Block], positions: Mapping[str, Position]) -> Iterator[Block]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from streams.sources import Block, Position, Source, source_at, sources
 from streams.sources.files import FileSource
 from streams.sources.generated import GeneratedSource
 from streams.sources.merged import MergedSource
+from streams.sources.s3 import S3Settings, S3Source
 from tests.streams.flow_lines import NINE, flow
+from tests.streams.sources.aws import BUCKET, REGION, aws, bucket, client, key, put
 
 Maker = Callable[[], Source]
 
@@ -39,10 +42,22 @@ def _merged(folder: Path) -> Iterator[Maker]:
     yield lambda: MergedSource([_file(folder), _file(folder, "b.log")], RecordSettings())
 
 
+@contextmanager
+def _s3(_: Path) -> Iterator[Maker]:
+    start = datetime(2026, 1, 5, 9, tzinfo=UTC)
+    with aws():
+        s3 = bucket()
+        for minutes in (0, 5, 10):
+            put(s3, key(start + timedelta(minutes=minutes)), [flow(end=NINE + second) for second in range(1500)])
+        settings = S3Settings(region=REGION)
+        yield lambda: S3Source(f"s3://{BUCKET}", client("s3"), settings, block_bytes=50_000)
+
+
 WORLDS: dict[type[Source], Callable[[Path], AbstractContextManager[Maker]]] = {
     FileSource: _files,
     GeneratedSource: _generated,
     MergedSource: _merged,
+    S3Source: _s3,
 }
 """For each kind of source what it reads from, with a few blocks in it, and a way to open it as often as wanted."""
 
@@ -69,7 +84,7 @@ def test_names_are_unique() -> None:
 
 
 def test_each_place_is_taken_by_one_kind_at_most() -> None:
-    for place in ("flows.log", "-", "generate://", "generate://?seed=2", "nowhere://"):
+    for place in ("flows.log", "-", "generate://", "generate://?seed=2", "s3://bucket/x", "nowhere://"):
         assert sum(kind.takes(place) for kind in sources()) <= 1
 
 

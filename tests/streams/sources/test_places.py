@@ -22,7 +22,7 @@ def test_parameters_stand_behind_the_question_mark() -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("regoin=x", "x://y: 'regoin' is no parameter; did you mean 'region'?"),
+        ("regionn=x", "x://y: 'regionn' is no parameter; did you mean 'region'?"),
         ("tries=0", "x://y: tries: Input should be greater than or equal to 1"),
         ("region=a&region=b", "x://y: region: Input should be a valid string"),
     ],
