@@ -20,6 +20,7 @@ from detectors.statistics.connections import LOGIN_PORTS
 from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import SettingsError, did_you_mean
 from streams.http_settings import HttpSettings
+from streams.ingest_settings import IngestSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.log_settings import LogSettings
 from streams.records.settings import NetworkSettings, RecordSettings
@@ -84,6 +85,10 @@ class Settings(BaseSettings):
     )
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="The broker.")
     topics: TopicSettings = Field(default=TopicSettings(), description="The topics.")
+    sources: tuple[str, ...] = Field(
+        default=(), description="Places that `ingest` reads, all at once; the reference of sources lists their kinds."
+    )
+    ingest: IngestSettings = Field(default=IngestSettings(), description="How `ingest` publishes.")
     records: RecordSettings = Field(default=RecordSettings(), description="How flow records are written.")
     networks: NetworkSettings = Field(default=NetworkSettings(), description="Which addresses are one's own.")
     services: ServiceSettings = Field(default=ServiceSettings(), description="What servers listen for.")

@@ -47,6 +47,8 @@ TESTED_ELSEWHERE: Final = {
     "streams/generate/scans.py": "tests/streams/generate/test_attacks.py",
     "streams/generate/text.py": "tests/streams/generate/test_traffic.py",
     "streams/http_settings.py": "tests/streams/test_settings.py",
+    "streams/ingest_settings.py": "tests/streams/test_settings.py",
+    "streams/positions.py": "tests/streams/test_transactions.py",
     "streams/kafka_settings.py": "tests/streams/test_settings.py",
     "streams/log_settings.py": "tests/streams/test_settings.py",
     "detectors/digits.py": "tests/detectors/test_texts.py",
