@@ -2,7 +2,7 @@
 
 import io
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -58,43 +58,59 @@ class ObjectReader:
         How many objects are fetched at a time.
     headers
         Headers of every block.
+    told
+        Is called once for each object, in order, when all its blocks have been yielded, or there were none, or with
+        the error that it cannot be read for.
     """
 
-    def __init__(self, s3: Any, *, parallel: int, headers: Mapping[str, bytes], block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(
+        self,
+        s3: Any,
+        *,
+        parallel: int,
+        headers: Mapping[str, bytes],
+        told: Callable[[StoredObject, InputError | None], None],
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
         self._s3 = s3
         self._parallel = parallel
         self._headers = headers
+        self._told = told
         self._block_bytes = block_bytes
         self.consumed = 0
 
-    def read(
-        self, objects: Sequence[StoredObject], positions: Mapping[str, Position], failures: list[InputError]
-    ) -> Iterator[Block]:
-        """Read objects in their order, without what Kafka has; those that cannot be read are added to failures."""
+    def read(self, objects: Sequence[StoredObject], positions: Mapping[str, Position]) -> Iterator[Block]:
+        """Read objects in their order, without what Kafka has."""
         with ThreadPoolExecutor(self._parallel, thread_name_prefix="s3") as pool:
             ahead: deque[tuple[StoredObject, Future[Any] | None]] = deque()
-            fetched = 0
             waiting = deque(objects)
             try:
                 while waiting or ahead:
-                    while waiting and len(ahead) < self._parallel and (not ahead or fetched < AHEAD_BYTES):
+                    while waiting and self._may_fetch(ahead):
                         one = waiting.popleft()
-                        if _has_all(one, positions):
-                            self.consumed += one.size
-                            continue
-                        small = one.size <= STREAMED_BYTES
-                        fetched += one.size if small else 0
-                        ahead.append((one, pool.submit(self._whole, one) if small else None))
-                    if not ahead:
-                        continue
-                    one, future = ahead.popleft()
-                    try:
-                        yield from self._blocks(one, future, positions)
-                    except InputError as error:
-                        failures.append(error)
-                    fetched -= one.size if future is not None else 0
+                        fetch = one.size <= STREAMED_BYTES and not _has_all(one, positions)
+                        ahead.append((one, pool.submit(self._whole, one) if fetch else None))
+                    yield from self._next(*ahead.popleft(), positions)
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+    def _may_fetch(self, ahead: Collection[tuple[StoredObject, "Future[Any] | None"]]) -> bool:
+        fetched = sum(one.size for one, future in ahead if future is not None)
+        return not ahead or (len(ahead) < self._parallel and fetched < AHEAD_BYTES)
+
+    def _next(
+        self, one: StoredObject, future: "Future[Any] | None", positions: Mapping[str, Position]
+    ) -> Iterator[Block]:
+        if _has_all(one, positions):
+            self.consumed += one.size
+            self._told(one, None)
+            return
+        try:
+            yield from self._blocks(one, future, positions)
+        except InputError as error:
+            self._told(one, error)
+        else:
+            self._told(one, None)
 
     def _blocks(
         self, one: StoredObject, future: "Future[Any] | None", positions: Mapping[str, Position]

@@ -78,7 +78,10 @@ class S3Source(Source):
             raise InputError(f"{bare(place)}: holds no object to read; check the prefix, from, to and account")
         self._objects = sorted(found, key=lambda each: (each.time, each.key))
         headers = {} if settings.format is None else {FORMAT_HEADER: settings.format.encode()}
-        self._reader = ObjectReader(s3, parallel=settings.parallel, headers=headers, block_bytes=block_bytes)
+        self._failures: list[InputError] = []
+        self._reader = ObjectReader(
+            s3, parallel=settings.parallel, headers=headers, told=self._read, block_bytes=block_bytes
+        )
         self._positions: Mapping[str, Position] = {}
 
     @classmethod
@@ -110,10 +113,9 @@ class S3Source(Source):
 
     def blocks(self) -> Iterator[Block]:
         """Read object after object; those that cannot be read are named at the end."""
-        failures: list[InputError] = []
-        yield from self._reader.read(self._objects, self._positions, failures)
-        if failures:
-            raise InputError("\n".join(str(failure) for failure in failures))
+        yield from self._reader.read(self._objects, self._positions)
+        if self._failures:
+            raise InputError("\n".join(map(str, self._failures)))
 
     def resume(self, positions: Mapping[str, Position]) -> None:
         """Leave out objects, and parts of them, that Kafka has."""
@@ -122,6 +124,11 @@ class S3Source(Source):
     def acknowledge(self, block: Block) -> None:
         """Nothing to do: S3 keeps no position."""
         del block
+
+    def _read(self, one: StoredObject, error: InputError | None) -> None:
+        del one
+        if error is not None:
+            self._failures.append(error)
 
 
 def _location(place: str) -> tuple[str, str]:

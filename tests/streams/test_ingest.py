@@ -1,6 +1,7 @@
 import random
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -14,10 +15,12 @@ from streams.positions import read_positions
 from streams.publish import MESSAGE_BYTES
 from streams.sources import Block, Position, Source
 from streams.sources.files import FileSource
+from streams.sources.sqs import SqsSettings, SqsSource
 from streams.topics import create_topics
 from streams.transactions import Transactions
 from tests.kafka.broker import KafkaBroker
 from tests.streams.flow_lines import NINE, flow
+from tests.streams.sources.aws import REGION, aws, bucket, client, event, key, left, put, queue, send
 from tests.streams.topic_records import read
 
 
@@ -161,3 +164,17 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(world: World) -> None
 def test_a_mistake_in_a_source_ends_it_all(world: World) -> None:
     with pytest.raises(ZeroDivisionError):
         world.ingest(Waiting(failure=ZeroDivisionError("a mistake")), Waiting())
+
+
+def test_a_queue_is_emptied_as_kafka_gets_the_objects_and_what_comes_again_is_known(world: World) -> None:
+    names = [key(datetime(2026, 1, 5, 9, minute, tzinfo=UTC)) for minute in (0, 5, 10)]
+    with aws():
+        s3, url = bucket(), queue()
+        told = [event(name, put(s3, name, [flow(port=index + 1)])) for index, name in enumerate(names)]
+        settings = SqsSettings(region=REGION, until_empty=True, wait_seconds=0)
+        for expected in (3, 0):
+            for each in told:
+                send(url, each)
+            ingested = world.ingest(SqsSource("sqs://flow-logs", client("sqs"), s3, settings))
+            assert (ingested.records, ingested.problems, left(url)) == (expected, 0, 0)
+    assert [int(line.split()[6]) for line in world.lines()] == [1, 2, 3]

@@ -1,10 +1,12 @@
 """AWS in this process, with flow logs in it."""
 
 import gzip
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote_plus
 
 import boto3
 from moto import mock_aws
@@ -50,3 +52,27 @@ def put(s3: Any, name: str, lines: Sequence[str]) -> str:
     stored = s3.put_object(Bucket=BUCKET, Key=name, Body=gzip.compress(text, mtime=0))
     etag: str = stored["ETag"].strip('"')
     return etag
+
+
+def queue(name: str = "flow-logs") -> str:
+    """See to it that a queue is there, and return its URL."""
+    url: str = client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    return url
+
+
+def event(name: str, etag: str, size: int = 100) -> dict[str, Any]:
+    """Write what S3 tells of a new object."""
+    stored = {"key": quote_plus(name), "size": size, "eTag": etag, "sequencer": "00"}
+    record = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
+    return {"Records": [record | {"s3": {"bucket": {"name": BUCKET}, "object": stored}}]}
+
+
+def send(url: str, body: Any) -> None:
+    client("sqs").send_message(QueueUrl=url, MessageBody=body if isinstance(body, str) else json.dumps(body))
+
+
+def left(url: str) -> int:
+    """Count the messages of a queue, those that are worked on too."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(found[each]) for each in names)
