@@ -79,6 +79,8 @@ TESTED_ELSEWHERE: Final = {
     "streams/sources/generated.py": "tests/streams/generate/test_source.py",
     "streams/sources/aws.py": "tests/streams/sources/test_s3.py",
     "streams/sources/objects.py": "tests/streams/sources/test_s3.py",
+    "streams/sources/posted.py": "tests/streams/sources/test_endpoint.py",
+    "streams/sources/receiver.py": "tests/streams/sources/test_endpoint.py",
     "streams/sources/tables.py": "tests/streams/sources/test_s3.py",
     "streams/sources/lines.py": "tests/streams/sources/test_files.py",
 }

@@ -11,9 +11,11 @@ import pytest
 from streams.errors import InputError
 from streams.records import Message, NetworkSettings, RecordSettings, decode
 from streams.sources import Block, Position, Source, source_at, sources
+from streams.sources.endpoint import EndpointSettings, EndpointSource
 from streams.sources.files import FileSource
 from streams.sources.generated import GeneratedSource
 from streams.sources.merged import MergedSource
+from streams.sources.posted import blocks_of
 from streams.sources.s3 import S3Settings, S3Source
 from streams.sources.sqs import SqsSettings, SqsSource
 from tests.streams.flow_lines import NINE, flow
@@ -72,7 +74,24 @@ def _sqs(_: Path) -> Iterator[Maker]:
         yield maker
 
 
+class _Fed(EndpointSource):
+    """An endpoint to which three requests have been posted."""
+
+    def blocks(self) -> Iterator[Block]:
+        for number in range(3):
+            lines = "\n".join(flow(end=NINE + second) for second in range(1500)).encode()
+            self.take(f"request-{number}", blocks_of([lines], self.origin(f"request-{number}"), {}, 50_000, 1 << 20))
+        self.stop()
+        yield from super().blocks()
+
+
+@contextmanager
+def _endpoint(_: Path) -> Iterator[Maker]:
+    yield lambda: _Fed("http://127.0.0.1:0/", EndpointSettings(), block_bytes=50_000)
+
+
 WORLDS: dict[type[Source], Callable[[Path], AbstractContextManager[Maker]]] = {
+    EndpointSource: _endpoint,
     FileSource: _files,
     GeneratedSource: _generated,
     MergedSource: _merged,
@@ -104,7 +123,17 @@ def test_names_are_unique() -> None:
 
 
 def test_each_place_is_taken_by_one_kind_at_most() -> None:
-    for place in ("flows.log", "-", "generate://", "generate://?seed=2", "s3://bucket/x", "sqs://queue", "nowhere://"):
+    for place in (
+        "flows.log",
+        "-",
+        "generate://",
+        "generate://?seed=2",
+        "s3://bucket/x",
+        "sqs://queue",
+        "http://127.0.0.1:0/",
+        "https://x/",
+        "nowhere://",
+    ):
         assert sum(kind.takes(place) for kind in sources()) <= 1
 
 
