@@ -11,6 +11,7 @@ import pytest
 from streams.errors import InputError
 from streams.records import Message, NetworkSettings, RecordSettings, decode
 from streams.sources import Block, Position, Source, source_at, sources
+from streams.sources.cloudwatch_logs import CloudWatchLogsSettings, CloudWatchLogsSource
 from streams.sources.endpoint import EndpointSettings, EndpointSource
 from streams.sources.files import FileSource
 from streams.sources.generated import GeneratedSource
@@ -74,6 +75,23 @@ def _sqs(_: Path) -> Iterator[Maker]:
         yield maker
 
 
+@contextmanager
+def _logs(_: Path) -> Iterator[Maker]:
+    start = (datetime.now(UTC) - timedelta(hours=2)).replace(second=0, microsecond=0)
+    with aws():
+        logs = client("logs")
+        logs.create_log_group(logGroupName="flows")
+        logs.create_log_stream(logGroupName="flows", logStreamName="eni-1-all")
+        events = [
+            {"timestamp": round((start.timestamp() + second / 10) * 1000), "message": flow(end=NINE + second)}
+            for second in range(1500)
+        ]
+        logs.put_log_events(logGroupName="flows", logStreamName="eni-1-all", logEvents=events)
+        given = {"from": start, "to": start + timedelta(minutes=4)}
+        settings = CloudWatchLogsSettings.model_validate(given)
+        yield lambda: CloudWatchLogsSource("logs://flows", client("logs"), settings, block_bytes=50_000)
+
+
 class _Fed(EndpointSource):
     """An endpoint to which three requests have been posted."""
 
@@ -91,6 +109,7 @@ def _endpoint(_: Path) -> Iterator[Maker]:
 
 
 WORLDS: dict[type[Source], Callable[[Path], AbstractContextManager[Maker]]] = {
+    CloudWatchLogsSource: _logs,
     EndpointSource: _endpoint,
     FileSource: _files,
     GeneratedSource: _generated,

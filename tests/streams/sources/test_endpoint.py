@@ -205,7 +205,7 @@ COMPRESSED = {"Content-Encoding": "gzip"}
     ],
 )
 def test_what_cannot_be_taken_is_refused_with_a_reason(
-    body: bytes, headers: Mapping[str, str], status: int, why: str
+    body: bytes, headers: dict[str, str], status: int, why: str
 ) -> None:
     with serving("?most_bytes=100000") as served:
         answer = served.post(body, HEADERS | headers)
