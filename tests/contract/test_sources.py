@@ -1,12 +1,14 @@
 """What every source must hold to, whatever it reads from."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from kafka.admin import KafkaAdminClient
 
 from streams.errors import InputError
 from streams.records import Message, NetworkSettings, RecordSettings, decode
@@ -15,12 +17,15 @@ from streams.sources.cloudwatch_logs import CloudWatchLogsSettings, CloudWatchLo
 from streams.sources.endpoint import EndpointSettings, EndpointSource
 from streams.sources.files import FileSource
 from streams.sources.generated import GeneratedSource
+from streams.sources.kafka_topic import KafkaTopicSource
 from streams.sources.merged import MergedSource
 from streams.sources.posted import blocks_of
 from streams.sources.s3 import S3Settings, S3Source
 from streams.sources.sqs import SqsSettings, SqsSource
+from tests.kafka.broker import KafkaBroker
 from tests.streams.flow_lines import NINE, flow
 from tests.streams.sources.aws import BUCKET, REGION, aws, bucket, client, event, key, put, queue, send
+from tests.streams.topic_records import write
 
 Maker = Callable[[], Source]
 
@@ -92,6 +97,31 @@ def _logs(_: Path) -> Iterator[Maker]:
         yield lambda: CloudWatchLogsSource("logs://flows", client("logs"), settings, block_bytes=50_000)
 
 
+def _topic(request: pytest.FixtureRequest) -> Callable[[Path], AbstractContextManager[Maker]]:
+    """Give the world of a topic, on the broker that all tests share."""
+
+    @contextmanager
+    def world(_: Path) -> Iterator[Maker]:
+        broker: KafkaBroker = request.getfixturevalue("kafka_broker")
+        name = f"others-{uuid4().hex}"
+        with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
+            admin.create_topics({name: {"num_partitions": 1, "replication_factor": 1}})
+            admin.wait_for_topics([name])
+        lines = [flow(end=NINE + second).encode() for second in range(30)]
+        write(broker.bootstrap, name, [b"\n".join(lines[start : start + 10]) for start in (0, 10, 20)])
+        with ExitStack() as opened:
+
+            def maker() -> Source:
+                source = source_at(f"kafka://{broker.bootstrap}/{name}?until_end=true")
+                assert isinstance(source, KafkaTopicSource)
+                opened.callback(source.close)
+                return source
+
+            yield maker
+
+    return world
+
+
 class _Fed(EndpointSource):
     """An endpoint to which three requests have been posted."""
 
@@ -122,7 +152,7 @@ WORLDS: dict[type[Source], Callable[[Path], AbstractContextManager[Maker]]] = {
 
 @pytest.fixture(params=sources(), ids=lambda kind: kind.name)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Maker]:
-    world = WORLDS.get(request.param)
+    world = _topic(request) if request.param is KafkaTopicSource else WORLDS.get(request.param)
     assert world is not None, f"say in WORLDS how to come by a {request.param.__name__}"
     with world(tmp_path) as maker:
         yield maker
