@@ -31,7 +31,7 @@ from streams.dead_letters import RAW_BYTES, dead_letters
 from streams.kafka_settings import Topic, TopicSettings
 from streams.metrics import DECLARED
 from streams.records import REFUSED
-from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, WATERMARK_HEADER
+from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER
 from streams.settings import DELIMITER, PREFIX, Settings, keys
 
 ROOT: Final = Path(__file__).parent.parent
@@ -308,6 +308,7 @@ def topics_part() -> str:
 _HEADERS: Final = {
     FORMAT_HEADER: "Fields of the lines, in order.",
     DIALECT_HEADER: "Dialect of the lines; without it, the lines themselves tell.",
+    SAMPLING_HEADER: "Of how many records each here is a sample; their statistics are scaled up.",
     WATERMARK_HEADER: "On an empty message: the input ends here, so that every pane closes.",
     "flowhawk-reason": "Why the line was refused.",
     "flowhawk-topic": "Topic it came from.",
@@ -324,7 +325,7 @@ def headers_part() -> str:
     refused = pl.DataFrame([(0, 1, "", bytes(RAW_BYTES + 1))], schema=REFUSED, orient="row")
     (_, dead_letter), *_ = dead_letters(refused, topics["flows"].name, 0, [0])
     used = {
-        "flows": (FORMAT_HEADER, DIALECT_HEADER, WATERMARK_HEADER),
+        "flows": (FORMAT_HEADER, DIALECT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER),
         "flows_dead_letter": dead_letter,
         "flows_late": (FORMAT_HEADER,),
     }

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from streams.errors import InputError
 from streams.ingest_settings import IngestSettings
+from streams.selection import Selection
 from streams.sources import Block, Position, Source
 from streams.transactions import Transactions
 
@@ -68,6 +69,8 @@ class Ingest:
         What Kafka has already.
     settings
         When to commit.
+    selection
+        Chooses what is published of what is read.
     report
         Is called, in any thread, with one line about each problem.
     """
@@ -78,11 +81,14 @@ class Ingest:
         sources: Sequence[Source],
         positions: Mapping[str, Position],
         settings: IngestSettings,
+        selection: Selection,
+        *,
         report: Callable[[str], None],
     ) -> None:
         self._transactions = transactions
         self._sources = sources
         self._settings = settings
+        self._selection = selection
         self._report = report
         self._waiting: queue.Queue[_Item] = queue.Queue(_WAITING_BLOCKS)
         self._stopped = threading.Event()
@@ -90,7 +96,7 @@ class Ingest:
         self._sent = Ingested()
         self._pending: list[tuple[Source, Block]] = []
         self._pending_bytes = 0
-        self._due = 0.0
+        self._due = self._free_at = 0.0
         self.ingested = Ingested()
         for source in sources:
             source.on_problem = self._problem
@@ -150,7 +156,11 @@ class Ingest:
 
     def _next(self) -> _Item | None:
         """Wait for a block; None when it is time to commit first, or when nothing comes."""
-        left = self._due - time.monotonic() if self._pending else _STOP_SECONDS
+        now = time.monotonic()
+        left = self._due - now if self._pending else _STOP_SECONDS
+        if self._free_at > now:
+            self._stopped.wait(max(0.0, min(self._free_at - now, left)))
+            return None
         if self._pending_bytes >= self._settings.transaction_bytes:
             return None
         try:
@@ -161,15 +171,19 @@ class Ingest:
     def _send(self, source: Source, block: Block) -> None:
         if not self._pending:
             self._due = time.monotonic() + self._settings.commit_ms / 1000
+        chosen = self._selection.apply(block)
         try:
-            self._transactions.send(block)
+            if chosen is not None:
+                self._transactions.send(chosen)
         except InputError as error:
             # It would not fit the next time either, so it counts as read.
             self._problem(error)
         else:
-            self._sent.records += block.lines
-            self._sent.bytes += len(block.value)
-            self._sent.messages += 1
+            if chosen is not None:
+                self._sent.records += chosen.lines
+                self._sent.bytes += len(chosen.value)
+                self._sent.messages += 1
+                self._free_at = max(self._free_at, time.monotonic()) + chosen.lines / self._selection.rate
         self._pending.append((source, block))
         self._pending_bytes += len(block.value)
 

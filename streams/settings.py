@@ -24,6 +24,7 @@ from streams.ingest_settings import IngestSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.log_settings import LogSettings
 from streams.records.settings import NetworkSettings, RecordSettings
+from streams.selection_settings import SelectionSettings
 from streams.tuning_settings import Modes, Overrides, Parameters, Suppressions, Tags, require_tags
 from streams.watchdog import WatchdogSettings
 
@@ -89,6 +90,10 @@ class Settings(BaseSettings):
         default=(), description="Places that `ingest` reads, all at once; the reference of sources lists their kinds."
     )
     ingest: IngestSettings = Field(default=IngestSettings(), description="How `ingest` publishes.")
+    selection: SelectionSettings = Field(
+        default=SelectionSettings(),
+        description="What `publish` and `ingest` leave out. Only lines of text are looked into.",
+    )
     records: RecordSettings = Field(default=RecordSettings(), description="How flow records are written.")
     networks: NetworkSettings = Field(default=NetworkSettings(), description="Which addresses are one's own.")
     services: ServiceSettings = Field(default=ServiceSettings(), description="What servers listen for.")

@@ -48,6 +48,7 @@ TESTED_ELSEWHERE: Final = {
     "streams/generate/text.py": "tests/streams/generate/test_traffic.py",
     "streams/http_settings.py": "tests/streams/test_settings.py",
     "streams/ingest_settings.py": "tests/streams/test_settings.py",
+    "streams/selection_settings.py": "tests/streams/test_selection.py",
     "streams/positions.py": "tests/streams/test_transactions.py",
     "streams/kafka_settings.py": "tests/streams/test_settings.py",
     "streams/log_settings.py": "tests/streams/test_settings.py",

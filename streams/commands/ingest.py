@@ -25,6 +25,7 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
     from streams.errors import SettingsError
     from streams.ingest import Ingest
     from streams.positions import read_positions
+    from streams.selection import Selection
     from streams.settings import load
     from streams.sources import source_at
     from streams.transactions import Transactions
@@ -37,9 +38,12 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     sources = [source_at(place) for place in chosen]
     begin = time.monotonic()
+    selection = Selection(settings.selection, settings.records)
     with Transactions(settings.kafka, settings.topics, settings.ingest.name) as transactions:
         positions = read_positions(settings.kafka, settings.topics.positions, settings.ingest.name)
-        ingest = Ingest(transactions, sources, positions, settings.ingest, lambda line: click.echo(line, err=True))
+        ingest = Ingest(
+            transactions, sources, positions, settings.ingest, selection, report=lambda line: click.echo(line, err=True)
+        )
 
         def end(number: int, _: object) -> None:
             ingest.stop()
@@ -49,6 +53,10 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
         ingested = ingest.run()
-    summary = dataclasses.asdict(ingested) | {"seconds": round(time.monotonic() - begin, 3)}
+    summary = (
+        dataclasses.asdict(ingested)
+        | dataclasses.asdict(selection.left)
+        | {"seconds": round(time.monotonic() - begin, 3)}
+    )
     click.echo(json.dumps(summary))
     context.exit(1 if ingested.problems else 0)

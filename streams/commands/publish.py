@@ -41,6 +41,7 @@ def command(
     import time
 
     from streams.publish import Publisher
+    from streams.selection import Selection
     from streams.settings import load
 
     settings = load(config)
@@ -49,7 +50,8 @@ def command(
     # Polars, once imported, lets Ctrl-C wait for the end of a read, which on a pipe may never come.
     signal.siginterrupt(signal.SIGINT, True)
     topic = settings.topics.flows
-    with Publisher(settings.kafka, topic, records_per_message=records_per_message) as publisher:
+    selection = Selection(settings.selection, settings.records)
+    with Publisher(settings.kafka, topic, records_per_message=records_per_message, select=selection.apply) as publisher:
         begin = time.monotonic()
         try:
             unreadable = _publish_all(publisher, places, settings.records)

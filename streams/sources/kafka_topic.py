@@ -10,7 +10,7 @@ from pydantic import Field
 
 from streams.errors import InputError
 from streams.kafka_settings import KafkaSettings, client_arguments
-from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER
+from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER
 from streams.sources.contract import Block, PlaceSettings, Position, Source
 from streams.sources.places import bare, parameters
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kafka import TopicPartition
 
 _SCHEME: Final = "kafka://"
-_HEADERS: Final = frozenset((DIALECT_HEADER, FORMAT_HEADER))
+_HEADERS: Final = frozenset((DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER))
 _ANSWER_MS: Final = 8_000
 _POLL_MS: Final = 200
 _BINARY: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1")

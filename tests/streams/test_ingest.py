@@ -1,5 +1,6 @@
 import random
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,9 @@ from streams.ingest_settings import IngestSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.positions import read_positions
 from streams.publish import MESSAGE_BYTES
+from streams.records import RecordSettings
+from streams.selection import Selection
+from streams.selection_settings import DropRule, SelectionSettings
 from streams.sources import Block, Position, Source
 from streams.sources.files import FileSource
 from streams.sources.sqs import SqsSettings, SqsSource
@@ -22,6 +26,8 @@ from tests.kafka.broker import KafkaBroker
 from tests.streams.flow_lines import NINE, flow
 from tests.streams.sources.aws import REGION, aws, bucket, client, event, key, left, put, queue, send
 from tests.streams.topic_records import read
+
+EVERYTHING = Selection(SelectionSettings(), RecordSettings())
 
 
 class World:
@@ -38,10 +44,19 @@ class World:
         path.write_text("".join(f"{flow(port=first + index, end=NINE)}\n" for index in range(lines)))
         return path
 
-    def ingest(self, *sources: Source, settings: IngestSettings | None = None) -> Ingested:
+    def ingest(
+        self, *sources: Source, settings: IngestSettings | None = None, selection: Selection | None = None
+    ) -> Ingested:
         with Transactions(self.kafka, self.topics, "ingest") as transactions:
             known = read_positions(self.kafka, self.topics.positions, "ingest")
-            return Ingest(transactions, sources, known, settings or IngestSettings(), self.problems.append).run()
+            return Ingest(
+                transactions,
+                sources,
+                known,
+                settings or IngestSettings(),
+                selection or EVERYTHING,
+                report=self.problems.append,
+            ).run()
 
     def lines(self) -> list[str]:
         (server,) = self.kafka.bootstrap_servers
@@ -139,7 +154,7 @@ def test_what_broke_off_in_any_transaction_is_sent_once(world: World) -> None:
 def test_an_idle_source_is_told_soon_that_kafka_has_its_blocks(world: World) -> None:
     source = Waiting(Block(b"one", {}, 1, "x", 4), Block(b"two", {}, 1, "x", 8, 2))
     with Transactions(world.kafka, world.topics, "ingest") as transactions:
-        ingest = Ingest(transactions, [source], {}, IngestSettings(), world.problems.append)
+        ingest = Ingest(transactions, [source], {}, IngestSettings(), EVERYTHING, report=world.problems.append)
         runs = threading.Thread(target=ingest.run)
         runs.start()
         assert source.known.wait(60)
@@ -178,3 +193,22 @@ def test_a_queue_is_emptied_as_kafka_gets_the_objects_and_what_comes_again_is_kn
             ingested = world.ingest(SqsSource("sqs://flow-logs", client("sqs"), s3, settings))
             assert (ingested.records, ingested.problems, left(url)) == (expected, 0, 0)
     assert [int(line.split()[6]) for line in world.lines()] == [1, 2, 3]
+
+
+def test_what_is_left_out_is_not_read_again_either(world: World) -> None:
+    path = world.file("a.log", 2000)
+    selection = Selection(SelectionSettings(drop=(DropRule(cidr="0.0.0.0/0"),)), RecordSettings())
+    ingested = world.ingest(FileSource(str(path)), selection=selection)
+    assert (ingested.records, selection.left.dropped) == (0, 2000)
+    assert world.ingest(FileSource(str(path))).records == 0
+    assert world.lines() == []
+
+
+def test_no_more_records_a_second_than_are_allowed(world: World) -> None:
+    path = world.file("a.log", 900)
+    selection = Selection(SelectionSettings(records_per_second=1000), RecordSettings())
+    begin = time.monotonic()
+    ingested = world.ingest(FileSource(str(path), block_bytes=10_000), selection=selection)
+    # The last block goes out once all before it have had their time.
+    assert time.monotonic() - begin > 0.7
+    assert ingested.records == 900
