@@ -22,13 +22,14 @@ from docs.markdown import table
 from docs.performance import performance_part, sizes_part
 from docs.quality import delay_plot, quality_part, recall_plot
 from docs.settings import allowed, code, configuration, parameter_table, schema_of, settings_part
+from docs.sources import sources_part
 from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
 from streams.kafka_settings import Topic, TopicSettings
 from streams.metrics import DECLARED
 from streams.records import REFUSED
-from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, WATERMARK_HEADER
+from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER
 from streams.sink_settings import sinks
 
 ROOT: Final = Path(__file__).parent.parent
@@ -150,6 +151,7 @@ def topics_part() -> str:
 _HEADERS: Final = {
     FORMAT_HEADER: "Fields of the lines, in order.",
     DIALECT_HEADER: "Dialect of the lines; without it, the lines themselves tell.",
+    SAMPLING_HEADER: "Of how many records each here is a sample; their statistics are scaled up.",
     WATERMARK_HEADER: "On an empty message: the input ends here, so that every pane closes.",
     "flowhawk-reason": "Why the line was refused.",
     "flowhawk-topic": "Topic it came from.",
@@ -166,7 +168,7 @@ def headers_part() -> str:
     refused = pl.DataFrame([(0, 1, "", bytes(RAW_BYTES + 1))], schema=REFUSED, orient="row")
     (_, dead_letter), *_ = dead_letters(refused, topics["flows"].name, 0, [0])
     used = {
-        "flows": (FORMAT_HEADER, DIALECT_HEADER, WATERMARK_HEADER),
+        "flows": (FORMAT_HEADER, DIALECT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER),
         "flows_dead_letter": dead_letter,
         "flows_late": (FORMAT_HEADER,),
     }
@@ -195,6 +197,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "severities": severities_part,
     "sinks": sinks_part,
     "sizes": sizes_part,
+    "sources": lambda: sources_part(allowed),
     "topics": topics_part,
     **EXAMPLES,
 }

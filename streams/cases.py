@@ -15,7 +15,7 @@ from streams.errors import InputError, SettingsError, did_you_mean
 from streams.generate import Traffic
 from streams.generate.chosen import choose
 from streams.settings import Settings, load, merged
-from streams.sources.contract import Block, Source
+from streams.sources.contract import Block, Position, Source
 from streams.sources.files import FileSource
 from streams.sources.generated import GeneratedSource
 from streams.tuning_settings import Addresses, Kind, Port
@@ -150,6 +150,7 @@ class _Inline(Source):
     """Lines that stand in the file of cases."""
 
     name = "inline"
+    written = ""
 
     def __init__(self, text: str) -> None:
         self.acknowledged = 0
@@ -174,6 +175,9 @@ class _Inline(Source):
 
     def blocks(self) -> Iterator[Block]:
         yield Block(self._text, {}, self._text.count(b"\n") + 1, "flows", len(self._text), 1)
+
+    def resume(self, positions: Mapping[str, Position]) -> None:
+        del positions
 
     def acknowledge(self, block: Block) -> None:
         self.acknowledged = block.position

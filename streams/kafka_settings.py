@@ -86,11 +86,15 @@ class TopicSettings(BaseModel):
     state: Topic = Field(
         default=Topic(name="flowhawk-state", compacted=True), description="Checkpoints of the workers' state."
     )
+    positions: Topic = Field(
+        default=Topic(name="flowhawk-positions", compacted=True),
+        description="How far `ingest` has read each file, object or log group.",
+    )
 
     @property
     def all(self) -> tuple[Topic, ...]:
         """Every topic."""
-        return (self.flows, self.flows_dead_letter, self.flows_late, self.findings, self.state)
+        return (self.flows, self.flows_dead_letter, self.flows_late, self.findings, self.state, self.positions)
 
 
 def client_arguments(settings: KafkaSettings) -> dict[str, Any]:

@@ -28,6 +28,7 @@ BATCH_BYTES: Final = 512 << 10
 
 LINGER_MS: Final = 5
 _DELIVERY_SECONDS: Final = 60.0
+_PARQUET: Final = b"PAR1"
 _CLOSE_SECONDS: Final = 5
 
 
@@ -77,6 +78,8 @@ class Publisher:
         nothing more is sent.
     progress
         Is called with what Kafka has whenever that has grown.
+    select
+        Returns what of a block is to be sent, or None for nothing.
     partition
         Send to this partition only; None spreads the messages.
     compression
@@ -106,6 +109,7 @@ class Publisher:
         records_per_message: int = 0,
         admit: Callable[[int], bool] | None = None,
         progress: Callable[[Published], None] | None = None,
+        select: Callable[[Block], Block | None] | None = None,
         partition: int | None = None,
         compression: str | None = "lz4",
         api_version: tuple[int, ...] | None = None,
@@ -120,6 +124,7 @@ class Publisher:
         self._records_per_message = records_per_message
         self._admit = admit
         self._progress = progress
+        self._select = select
         self._partition = partition
         self._in_flight_bytes = in_flight_bytes
         # The client itself gives up when the delivery takes too long; this is for when the client does not.
@@ -142,12 +147,15 @@ class Publisher:
             When Kafka does not take a message.
         """
         for block in source.blocks():
-            for value, records, is_last in _messages(block, self._records_per_message):
+            chosen = block if self._select is None else self._select(block)
+            if chosen is None:
+                continue
+            for value, records, is_last in _messages(chosen, self._records_per_message):
                 if not self._may_send(len(value)):
                     return
                 self._make_room(len(value))
                 whom = (block, source) if is_last else None
-                self._in_flight.append(_Sent(self._send(value, block), len(value), records, whom))
+                self._in_flight.append(_Sent(self._send(value, chosen), len(value), records, whom))
                 self._in_flight_size += len(value)
             self._settle_what_is_done()
 
@@ -299,7 +307,7 @@ class Publisher:
 
 def _messages(block: Block, records_per_message: int) -> Iterator[tuple[bytes, int, bool]]:
     """Cut a block into values; with each, its number of lines and whether it is the last."""
-    if records_per_message == 0:
+    if records_per_message == 0 or block.value.startswith(_PARQUET):
         yield block.value, block.lines, True
         return
     lines = block.value.split(b"\n")

@@ -20,9 +20,11 @@ from detectors.statistics.connections import LOGIN_PORTS
 from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import SettingsError, did_you_mean
 from streams.http_settings import HttpSettings
+from streams.ingest_settings import IngestSettings
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.log_settings import LogSettings
 from streams.records.settings import NetworkSettings, RecordSettings
+from streams.selection_settings import SelectionSettings
 from streams.sink_settings import SinkSettings, is_switchable
 from streams.tuning_settings import Modes, Overrides, Parameters, Suppressions, Tags, require_tags
 from streams.watchdog import WatchdogSettings
@@ -76,6 +78,14 @@ class Settings(BaseSettings):
     )
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="The broker.")
     topics: TopicSettings = Field(default=TopicSettings(), description="The topics.")
+    sources: tuple[str, ...] = Field(
+        default=(), description="Places that `ingest` reads, all at once; the reference of sources lists their kinds."
+    )
+    ingest: IngestSettings = Field(default=IngestSettings(), description="How `ingest` publishes.")
+    selection: SelectionSettings = Field(
+        default=SelectionSettings(),
+        description="What `publish` and `ingest` leave out. Only lines of text are looked into.",
+    )
     records: RecordSettings = Field(default=RecordSettings(), description="How flow records are written.")
     networks: NetworkSettings = Field(default=NetworkSettings(), description="Which addresses are one's own.")
     services: ServiceSettings = Field(default=ServiceSettings(), description="What servers listen for.")

@@ -91,6 +91,6 @@ def topic_settings(topic_names: Callable[[str], str]) -> TopicSettings:
     return TopicSettings(
         **{
             field: getattr(usual, field).model_copy(update={"name": topic_names(getattr(usual, field).name)})
-            for field in ("flows", "flows_dead_letter", "flows_late", "findings", "state")
+            for field in ("flows", "flows_dead_letter", "flows_late", "findings", "state", "positions")
         }
     )

@@ -52,6 +52,9 @@ TESTED_ELSEWHERE: Final = {
     "streams/generate/scans.py": "tests/streams/generate/test_attacks.py",
     "streams/generate/text.py": "tests/streams/generate/test_traffic.py",
     "streams/http_settings.py": "tests/streams/test_settings.py",
+    "streams/ingest_settings.py": "tests/streams/test_settings.py",
+    "streams/selection_settings.py": "tests/streams/test_selection.py",
+    "streams/positions.py": "tests/streams/test_transactions.py",
     "streams/kafka_settings.py": "tests/streams/test_settings.py",
     "streams/log_settings.py": "tests/streams/test_settings.py",
     "detectors/digits.py": "tests/detectors/test_texts.py",
@@ -80,6 +83,12 @@ TESTED_ELSEWHERE: Final = {
     "streams/sinks/contract.py": "tests/contract/test_sinks.py",
     "streams/sources/contract.py": "tests/contract/test_sources.py",
     "streams/sources/generated.py": "tests/streams/generate/test_source.py",
+    "streams/sources/aws.py": "tests/streams/sources/test_s3.py",
+    "streams/sources/objects.py": "tests/streams/sources/test_s3.py",
+    "streams/sources/posted.py": "tests/streams/sources/test_endpoint.py",
+    "streams/sources/receiver.py": "tests/streams/sources/test_endpoint.py",
+    "streams/sources/tables.py": "tests/streams/sources/test_s3.py",
+    "streams/sources/lines.py": "tests/streams/sources/test_files.py",
 }
 """Modules whose tests bear another name, with the file that holds them: their own where they are doctests."""
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from streams.kafka_settings import Topic
     from streams.publish import Publisher
     from streams.records import RecordSettings
+    from streams.selection import Selection
+    from streams.sources import Source
 
 _INTERRUPTED = 130
 
@@ -27,9 +29,15 @@ _INTERRUPTED = 130
     show_default=True,
     help="Lines in a Kafka message; 0 sends blocks as the source cuts them, which is by far the fastest.",
 )
+@click.option("--dry-run", is_flag=True, help="Only read, and say what would be published; needs no Kafka.")
 @click.pass_context
 def command(
-    context: click.Context, places: tuple[str, ...], config: Path | None, complete: bool, records_per_message: int
+    context: click.Context,
+    places: tuple[str, ...],
+    config: Path | None,
+    complete: bool,
+    records_per_message: int,
+    dry_run: bool,
 ) -> None:
     """Publish flow logs to Kafka.
 
@@ -41,6 +49,7 @@ def command(
     import time
 
     from streams.publish import Publisher
+    from streams.selection import Selection
     from streams.settings import load
 
     settings = load(config)
@@ -49,7 +58,10 @@ def command(
     # Polars, once imported, lets Ctrl-C wait for the end of a read, which on a pipe may never come.
     signal.siginterrupt(signal.SIGINT, True)
     topic = settings.topics.flows
-    with Publisher(settings.kafka, topic, records_per_message=records_per_message) as publisher:
+    selection = Selection(settings.selection, settings.records)
+    if dry_run:
+        context.exit(1 if _rehearse(places, settings.records, selection) else 0)
+    with Publisher(settings.kafka, topic, records_per_message=records_per_message, select=selection.apply) as publisher:
         begin = time.monotonic()
         try:
             unreadable = _publish_all(publisher, places, settings.records)
@@ -64,11 +76,34 @@ def command(
     context.exit(1 if unreadable else 0)
 
 
-def _publish_all(publisher: "Publisher", places: tuple[str, ...], records: "RecordSettings") -> bool:
-    """Publish the sources, name those that cannot be read to their end, and say whether there were any."""
+def _rehearse(places: tuple[str, ...], records: "RecordSettings", selection: "Selection") -> bool:
+    """Read the sources, say what would be published, and whether anything cannot be read."""
     from streams.errors import InputError
-    from streams.sources import Source, source_at
     from streams.sources.merged import MergedSource
+
+    sources, unreadable = _opened(places)
+    lines = size = messages = 0
+    try:
+        for block in MergedSource(sources, records).blocks():
+            chosen = selection.apply(block)
+            if chosen is not None:
+                lines, size, messages = lines + chosen.lines, size + len(chosen.value), messages + 1
+    except InputError as error:
+        click.echo(error, err=True)
+        unreadable = True
+    left = selection.left
+    click.echo(
+        f"would publish {lines:,} records, {size:,} bytes in {messages:,} blocks; dropped {left.dropped:,}, "
+        f"sampled out {left.sampled_out:,}, not looked into {left.unselected:,}",
+        err=True,
+    )
+    return unreadable
+
+
+def _opened(places: tuple[str, ...]) -> "tuple[list[Source], bool]":
+    """Open the sources, name those that cannot be, and say whether there were any."""
+    from streams.errors import InputError
+    from streams.sources import source_at
 
     sources: list[Source] = []
     unreadable = False
@@ -78,6 +113,15 @@ def _publish_all(publisher: "Publisher", places: tuple[str, ...], records: "Reco
         except InputError as error:
             click.echo(error, err=True)
             unreadable = True
+    return sources, unreadable
+
+
+def _publish_all(publisher: "Publisher", places: tuple[str, ...], records: "RecordSettings") -> bool:
+    """Publish the sources, name those that cannot be read to their end, and say whether there were any."""
+    from streams.errors import InputError
+    from streams.sources.merged import MergedSource
+
+    sources, unreadable = _opened(places)
     try:
         publisher.publish(MergedSource(sources, records))
     except InputError as error:

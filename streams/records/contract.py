@@ -28,6 +28,9 @@ FORMAT_HEADER: Final = "flowhawk-format"
 WATERMARK_HEADER: Final = "flowhawk-watermark"
 """Header of an empty Kafka message that ends an input: nothing of its time will follow on the partition."""
 
+SAMPLING_HEADER: Final = "flowhawk-sampling"
+"""Header of a Kafka message whose records are a sample: how many each stands for, in digits."""
+
 REFUSED: Final = pl.Schema({"message": pl.UInt32(), "line": pl.UInt32(), "reason": pl.String(), "raw": pl.Binary()})
 """Refused lines: index of the message, number of the line in it (the first is 1), why, and its bytes."""
 

@@ -7,6 +7,7 @@ from operator import attrgetter, eq, itemgetter
 from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
+import polars as pl
 
 import streams.records
 from detectors.discovery import implementations
@@ -16,6 +17,7 @@ from streams.records.check import Checked, check
 from streams.records.complete import complete
 from streams.records.contract import (
     DIALECT_HEADER,
+    SAMPLING_HEADER,
     Decoded,
     Dialect,
     Envelope,
@@ -36,6 +38,7 @@ _BLANKS: Final = b" \t\r\n"
 _BLANK_BYTES: Final = frozenset((b" ", b"\t", b"\r", b"\n"))
 _BATCH_ROWS: Final = 32_768
 _NO_LIMIT: Final = 2**62
+_WEIGHT_DIGITS: Final = 9
 
 _VALUE: Final = attrgetter("value")
 _HEADERS: Final = attrgetter("headers")
@@ -105,6 +108,7 @@ def decode_all(messages: Sequence[Message], records: RecordSettings, networks: N
             if len(part.messages):
                 parts.append(part)
     table, sources = _table(parts, networks)
+    table = _weighed(table, sources, messages)
     return Decoded(table, refused_frame(refused), np.bincount(sources, minlength=len(messages)))
 
 
@@ -215,6 +219,25 @@ def _table(parts: Sequence[Checked], networks: NetworkSettings) -> tuple[Table, 
         return table, messages
     order = np.lexsort((positions, messages))
     return Table.sound(table.frame[order]), messages[order]
+
+
+def _weighed(table: Table, sources: Int64Array, messages: Sequence[Message]) -> Table:
+    """Let the records of sampled messages stand for as many as their header says."""
+    stated = [message.headers.get(SAMPLING_HEADER) for message in messages]
+    if not any(stated):
+        return table
+    weights = np.array([_weight(each) for each in stated], np.uint32)
+    return Table.sound(table.frame.with_columns(pl.Series("weight", weights[sources])))
+
+
+def _weight(stated: bytes | None) -> int:
+    """Read a weight; nonsense is none.
+
+    >>> _weight(b"10"), _weight(None), _weight(b"0"), _weight(b"many"), _weight(b"9" * 20)
+    (10, 1, 1, 1, 1)
+    """
+    weight = int(stated) if stated is not None and stated.isdigit() and len(stated) <= _WEIGHT_DIGITS else 1
+    return max(weight, 1)
 
 
 def _batches(parts: Sequence[Checked]) -> Iterator[list[Checked]]:

@@ -5,9 +5,9 @@ from functools import cache
 import streams.sources
 from detectors.discovery import implementations
 from streams.errors import InputError
-from streams.sources.contract import Block, Source
+from streams.sources.contract import Block, Position, Source
 
-__all__ = ["Block", "Source", "source_at", "sources"]
+__all__ = ["Block", "Position", "Source", "source_at", "sources"]
 
 
 @cache

@@ -1,9 +1,28 @@
 """The contract of a source: where flow records come from before Kafka has them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from streams.errors import InputError
+
+
+class Position(NamedTuple):
+    """How much of an origin Kafka has.
+
+    Attributes
+    ----------
+    offset
+        Where to resume reading, as in `Block.position`.
+    content
+        Which content that was, as in `Block.content`; an origin with another content is read from its beginning.
+    """
+
+    offset: int
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +43,8 @@ class Block:
         Where to resume reading the origin once this block is acknowledged.
     line
         Number of its first line in the origin; the first line of an origin is 1.
+    content
+        What tells this content of the origin from another under the same name, for example an ETag.
     """
 
     value: bytes
@@ -32,12 +53,35 @@ class Block:
     origin: str
     position: int
     line: int = 1
+    content: str = ""
+
+
+class PlaceSettings(BaseModel):
+    """Parameters of a place: the part behind the question mark. Those of a source are a subclass beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _raise(error: InputError) -> None:
+    raise error
 
 
 class Source(ABC):
-    """Yields blocks in order, and is told when Kafka has them."""
+    """Yields blocks in order, and is told when Kafka has them.
+
+    Blocks may be read in one thread and acknowledged in another.
+    """
 
     name: ClassVar[str]
+
+    written: ClassVar[str]
+    """How its places are written, without parameters; empty where it is made of other sources."""
+
+    settings: ClassVar[type[PlaceSettings]] = PlaceSettings
+    """The parameters that its places take."""
+
+    on_problem: Callable[[InputError], None] = staticmethod(_raise)
+    """Is told of what cannot be read while the rest goes on; unless it is set, such a problem ends the reading."""
 
     @classmethod
     @abstractmethod
@@ -67,7 +111,7 @@ class Source(ABC):
 
     @abstractmethod
     def blocks(self) -> Iterator[Block]:
-        """Read block after block.
+        """Read block after block; ends when there will be no more, or soon after `stop`.
 
         Raises
         ------
@@ -76,5 +120,20 @@ class Source(ABC):
         """
 
     @abstractmethod
+    def resume(self, positions: Mapping[str, Position]) -> None:
+        """Leave out what Kafka has already, by origin; origins of other sources may be among them.
+
+        Is called before `blocks`, if at all.
+        """
+
+    @abstractmethod
     def acknowledge(self, block: Block) -> None:
         """Take note that Kafka has this block and all before it from the same origin."""
+
+    def forget(self) -> Iterable[str]:
+        """Name origins that will never be read again, so that nobody needs to keep their positions; each once."""
+        return ()
+
+    def stop(self) -> None:
+        """Let `blocks` come to an end, from another thread; nothing where it ends by itself."""
+        return

@@ -1,13 +1,15 @@
 """Generated traffic as a source: `generate://?seed=1&minutes=60`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, urlsplit
+from zlib import crc32
 
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
-from streams.sources.contract import Block, Source
+from streams.sources.contract import Block, Position, Source
+from streams.sources.resumed import behind
 
 if TYPE_CHECKING:
     from streams.generate import Traffic
@@ -23,12 +25,15 @@ class GeneratedSource(Source):
     """
 
     name = "generated"
+    written = "generate://"
 
     def __init__(self, traffic: "Traffic") -> None:
         self.traffic = traffic
         self.acknowledged = 0
         self._consumed = 0
         self._latest = traffic.start
+        self._positions: Mapping[str, Position] = {}
+        self._content = f"{crc32(repr(traffic).encode()):08x}"
 
     @classmethod
     def takes(cls, place: str) -> bool:
@@ -83,19 +88,26 @@ class GeneratedSource(Source):
 
     def blocks(self) -> Iterator[Block]:
         """Yield the text, with its format as a header of every block."""
+        return behind(self._blocks(), self._positions)
+
+    def resume(self, positions: Mapping[str, Position]) -> None:
+        """Leave out what Kafka has of the very same traffic."""
+        self._positions = positions
+
+    def acknowledge(self, block: Block) -> None:
+        """Remember how much of it has been published."""
+        self.acknowledged = block.position
+
+    def _blocks(self) -> Iterator[Block]:
         headers = {FORMAT_HEADER: self.traffic.format.encode()}
         position, line = 0, 1
         for text in self.traffic.blocks():
             position += len(text)
             lines = text.count(b"\n")
             self._consumed, self._latest = position, self._time_of(text)
-            yield Block(text.removesuffix(b"\n"), headers, lines, f"{_SCHEME}://", position, line)
+            yield Block(text.removesuffix(b"\n"), headers, lines, f"{_SCHEME}://", position, line, self._content)
             line += lines
         self._latest = self.traffic.end
-
-    def acknowledge(self, block: Block) -> None:
-        """Remember how much of it has been published."""
-        self.acknowledged = block.position
 
     def _time_of(self, text: bytes) -> int:
         """Read the end of the last record; a header line has none."""

@@ -1,13 +1,13 @@
 """Several sources as one, in order of event time, so that none makes the others late."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Self
 
 from streams.errors import InputError
 from streams.records import Message, NetworkSettings, RecordSettings, decode
 from streams.records.aws_text import AwsText
-from streams.sources.contract import Block, Source
+from streams.sources.contract import Block, Position, Source
 
 
 class MergedSource(Source):
@@ -27,6 +27,7 @@ class MergedSource(Source):
     """
 
     name = "merged"
+    written = ""
 
     def __init__(self, sources: Sequence[Source], records: RecordSettings) -> None:
         self._sources = sources
@@ -81,6 +82,11 @@ class MergedSource(Source):
             read_on(index, reached)
         if failures:
             raise InputError("\n".join(str(failure) for failure in failures))
+
+    def resume(self, positions: Mapping[str, Position]) -> None:
+        """Pass it on to all of them."""
+        for source in self._sources:
+            source.resume(positions)
 
     def acknowledge(self, block: Block) -> None:
         """Pass it on to the source that the block came from."""

@@ -51,6 +51,7 @@ def environment_of(bootstrap: str, topics: TopicSettings) -> dict[str, str]:
         "FLOWHAWK__TOPICS__FLOWS_LATE__NAME": topics.flows_late.name,
         "FLOWHAWK__TOPICS__FINDINGS__NAME": topics.findings.name,
         "FLOWHAWK__TOPICS__STATE__NAME": topics.state.name,
+        "FLOWHAWK__TOPICS__POSITIONS__NAME": topics.positions.name,
     }
 
 

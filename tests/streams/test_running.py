@@ -54,7 +54,7 @@ class Run:
 
 def topics() -> TopicSettings:
     usual, suffix = TopicSettings(), uuid.uuid4().hex[:12]
-    names = ("flows", "flows_dead_letter", "flows_late", "findings", "state")
+    names = ("flows", "flows_dead_letter", "flows_late", "findings", "state", "positions")
     return TopicSettings(
         **{name: getattr(usual, name).model_copy(update={"name": f"{name}-{suffix}"}) for name in names}
     )

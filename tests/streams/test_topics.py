@@ -38,7 +38,7 @@ def test_creates_what_is_missing_with_its_shape_and_then_nothing(
         configured = admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, names[index]) for index in (0, 3, 4)]
         )["topic"]
-    assert partitions == dict(zip(names, (3, 1, 1, 1, 1), strict=True))
+    assert partitions == dict(zip(names, (3, 1, 1, 1, 1, 1), strict=True))
     assert configured[names[0]]["retention.ms"]["value"] == "7200000"
     assert configured[names[0]]["cleanup.policy"]["value"] == "delete"
     assert configured[names[3]]["cleanup.policy"]["value"] == "compact"
@@ -53,7 +53,7 @@ def test_command_prints_a_line_a_topic_and_says_when_partitions_differ(
         "FLOWHAWK__KAFKA__BOOTSTRAP_SERVERS": f'["{kafka_broker.bootstrap}"]',
         **{
             f"FLOWHAWK__TOPICS__{field.upper()}__NAME": getattr(topic_settings, field).name
-            for field in ("flows", "flows_dead_letter", "flows_late", "findings", "state")
+            for field in ("flows", "flows_dead_letter", "flows_late", "findings", "state", "positions")
         },
     }
     flows, *others = (topic.name for topic in topic_settings.all)

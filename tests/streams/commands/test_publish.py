@@ -120,3 +120,15 @@ def test_ctrl_c_keeps_what_was_sent_and_says_how_much(flows: Flows, tmp_path: Pa
     assert text.startswith(kept)
     records = kept.count("\n") + 1
     assert line.startswith(f"interrupted; published {records:,} records, ")
+
+
+def test_a_dry_run_says_what_would_be_published_and_needs_no_kafka(tmp_path: Path) -> None:
+    path = stored(tmp_path / "a.log.gz", lines(300))
+    config = tmp_path / "flowhawk.yaml"
+    config.write_text("kafka: {bootstrap_servers: ['127.0.0.1:1']}\nselection: {drop: [{ports: [1024, 1025]}]}\n")
+    done = flowhawk("publish", "--dry-run", "--config", config, path, tmp_path / "none.log")
+    assert (done.returncode, done.stdout) == (1, "")
+    missing, summary = done.stderr.splitlines()
+    assert missing.endswith("none.log: cannot be read: No such file or directory")
+    assert summary.startswith("would publish 298 records, ")
+    assert summary.endswith(" in 1 blocks; dropped 2, sampled out 0, not looked into 0")

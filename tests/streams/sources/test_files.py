@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
 from streams.sources import Block
-from streams.sources.files import BLOCK_BYTES, LINE_BYTES, FileSource
+from streams.sources.files import FileSource
+from streams.sources.lines import BLOCK_BYTES, LINE_BYTES
 
 HEADER = "version account-id interface-id srcaddr dstaddr srcport dstport protocol"
 

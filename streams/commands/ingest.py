@@ -1,0 +1,62 @@
+"""`flowhawk ingest`: several sources into Kafka, for as long as they last."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("places", metavar="[SOURCE]...", nargs=-1)
+@click.option("--config", type=click.Path(path_type=Path), help="Settings to read; else defaults and the environment.")
+@click.pass_context
+def command(context: click.Context, places: tuple[str, ...], config: Path | None) -> None:
+    """Publish sources to Kafka, each record exactly once.
+
+    Reads the places in the setting `sources`, or those given here, all at once. What has been published is kept on a
+    topic, so that after any end, a crash too, the next start goes on where this one stopped. Ends when all sources
+    have, or on SIGINT or SIGTERM. Prints a summary in JSON.
+    """
+    import dataclasses
+    import json
+    import logging
+    import signal
+    import time
+
+    from streams.errors import SettingsError
+    from streams.ingest import Ingest
+    from streams.positions import read_positions
+    from streams.selection import Selection
+    from streams.settings import load
+    from streams.sources import source_at
+    from streams.transactions import Transactions
+
+    settings = load(config)
+    chosen = places or settings.sources
+    if not chosen:
+        raise SettingsError("there is nothing to ingest; name places in the setting sources, or behind the command")
+    # The client logs every attempt; what matters is in the error.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    sources = [source_at(place) for place in chosen]
+    begin = time.monotonic()
+    selection = Selection(settings.selection, settings.records)
+    with Transactions(settings.kafka, settings.topics, settings.ingest.name) as transactions:
+        positions = read_positions(settings.kafka, settings.topics.positions, settings.ingest.name)
+        ingest = Ingest(
+            transactions, sources, positions, settings.ingest, selection, report=lambda line: click.echo(line, err=True)
+        )
+
+        def end(number: int, _: object) -> None:
+            ingest.stop()
+            # Whoever asks twice means it.
+            signal.signal(number, signal.SIG_DFL)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
+        ingested = ingest.run()
+    summary = (
+        dataclasses.asdict(ingested)
+        | dataclasses.asdict(selection.left)
+        | {"seconds": round(time.monotonic() - begin, 3)}
+    )
+    click.echo(json.dumps(summary))
+    context.exit(1 if ingested.problems else 0)

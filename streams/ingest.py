@@ -1,0 +1,212 @@
+"""Several sources into Kafka at once, each record exactly once over any number of crashes."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from streams.errors import InputError
+from streams.ingest_settings import IngestSettings
+from streams.selection import Selection
+from streams.sources import Block, Position, Source
+from streams.transactions import Transactions
+
+_WAITING_BLOCKS: Final = 32
+"""Blocks that may wait to be sent; sources wait for room."""
+
+_STOP_SECONDS: Final = 2.0
+"""How long a source may take to end once it was told to; one that hangs is left behind."""
+
+
+class _Item(NamedTuple):
+    """What a source's thread hands over: a block, or how the source ended."""
+
+    source: Source
+    block: Block | None
+    error: BaseException | None = None
+
+
+@dataclass
+class Ingested:
+    """What was committed.
+
+    Attributes
+    ----------
+    records, bytes, messages
+        Lines, their bytes before compression, and the Kafka messages they are in.
+    transactions
+        Committed transactions.
+    problems
+        What could not be read or sent.
+    """
+
+    records: int = 0
+    bytes: int = 0
+    messages: int = 0
+    transactions: int = 0
+    problems: int = 0
+
+    def add(self, sent: "Ingested") -> None:
+        """Add what a transaction has committed."""
+        self.records += sent.records
+        self.bytes += sent.bytes
+        self.messages += sent.messages
+        self.transactions += 1
+
+
+class Ingest:
+    """Reads sources in threads of their own and publishes what they yield, until they end or it is told to stop.
+
+    Parameters
+    ----------
+    transactions
+        Takes blocks and positions.
+    sources
+        What to read. They are resumed here.
+    positions
+        What Kafka has already.
+    settings
+        When to commit.
+    selection
+        Chooses what is published of what is read.
+    report
+        Is called, in any thread, with one line about each problem.
+    """
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        sources: Sequence[Source],
+        positions: Mapping[str, Position],
+        settings: IngestSettings,
+        selection: Selection,
+        *,
+        report: Callable[[str], None],
+    ) -> None:
+        self._transactions = transactions
+        self._sources = sources
+        self._settings = settings
+        self._selection = selection
+        self._report = report
+        self._waiting: queue.Queue[_Item] = queue.Queue(_WAITING_BLOCKS)
+        self._stopped = threading.Event()
+        self._problems = threading.Lock()
+        self._sent = Ingested()
+        self._pending: list[tuple[Source, Block]] = []
+        self._pending_bytes = 0
+        self._due = self._free_at = 0.0
+        self.ingested = Ingested()
+        for source in sources:
+            source.on_problem = self._problem
+            source.resume(positions)
+
+    def run(self) -> Ingested:
+        """Publish until all sources have ended.
+
+        Raises
+        ------
+        streams.transactions.TakenOverError
+            When another ingest has begun under this name.
+        streams.errors.KafkaUnavailable
+            When Kafka does not take records any more.
+        """
+        threads = [
+            threading.Thread(target=self._read, args=(source,), name=source.name, daemon=True)
+            for source in self._sources
+        ]
+        for thread in threads:
+            thread.start()
+        reading = len(threads)
+        try:
+            while reading:
+                item = self._next()
+                if item is not None and item.block is not None:
+                    self._send(item.source, item.block)
+                elif item is not None:
+                    reading -= 1
+                    self._ended(item)
+                elif self._pending:
+                    self._commit()
+                elif self._stopped.is_set():
+                    break
+            self._commit()
+        finally:
+            self.stop()
+        return self.ingested
+
+    def stop(self) -> None:
+        """Let it come to an end: what has been read is committed, the rest is left for the next time."""
+        self._stopped.set()
+        for source in self._sources:
+            source.stop()
+
+    def _read(self, source: Source) -> None:
+        """Hand over the blocks of a source; runs in its thread."""
+        error: BaseException | None = None
+        try:
+            for block in source.blocks():
+                if self._stopped.is_set():
+                    break
+                self._waiting.put(_Item(source, block))
+        except BaseException as raised:  # noqa: BLE001 - is raised again where it ends everything
+            error = raised
+        self._waiting.put(_Item(source, None, error))
+
+    def _next(self) -> _Item | None:
+        """Wait for a block; None when it is time to commit first, or when nothing comes."""
+        now = time.monotonic()
+        left = self._due - now if self._pending else _STOP_SECONDS
+        if self._free_at > now:
+            self._stopped.wait(max(0.0, min(self._free_at - now, left)))
+            return None
+        if self._pending_bytes >= self._settings.transaction_bytes:
+            return None
+        try:
+            return self._waiting.get(timeout=max(left, 0.0))
+        except queue.Empty:
+            return None
+
+    def _send(self, source: Source, block: Block) -> None:
+        if not self._pending:
+            self._due = time.monotonic() + self._settings.commit_ms / 1000
+        chosen = self._selection.apply(block)
+        try:
+            if chosen is not None:
+                self._transactions.send(chosen)
+        except InputError as error:
+            # It would not fit the next time either, so it counts as read.
+            self._problem(error)
+        else:
+            if chosen is not None:
+                self._sent.records += chosen.lines
+                self._sent.bytes += len(chosen.value)
+                self._sent.messages += 1
+                self._free_at = max(self._free_at, time.monotonic()) + chosen.lines / self._selection.rate
+        self._pending.append((source, block))
+        self._pending_bytes += len(block.value)
+
+    def _commit(self) -> None:
+        forgotten = [origin for source in self._sources for origin in source.forget()]
+        if not (self._pending or forgotten):
+            return
+        positions = {block.origin: Position(block.position, block.content) for _, block in self._pending}
+        self._transactions.commit(positions, forgotten)
+        self.ingested.add(self._sent)
+        self._sent = Ingested()
+        for source, block in self._pending:
+            source.acknowledge(block)
+        self._pending = []
+        self._pending_bytes = 0
+
+    def _ended(self, item: _Item) -> None:
+        if isinstance(item.error, InputError):
+            self._problem(item.error)
+        elif item.error is not None:
+            raise item.error
+
+    def _problem(self, error: InputError) -> None:
+        with self._problems:
+            self.ingested.problems += len(str(error).splitlines())
+        self._report(str(error))
