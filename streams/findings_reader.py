@@ -1,5 +1,6 @@
 """The findings topic, read for one sink: a position of its own, in a consumer group of its own."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _POLL_MS: Final = 500
 _MAX_RECORDS: Final = 500
 _FETCH_BYTES: Final = 1 << 20
 _METADATA_SECONDS: Final = 5
+_CLOSE_SECONDS: Final = 3
+"""How long leaving a group may take, while the broker may be away."""
+
 _FOREVER_MS: Final = 2**31 - 1
 """A sink may be away for days, and is not asked for findings meanwhile: that is no reason to leave the group."""
 
@@ -157,8 +161,11 @@ class FindingsReader:
         """Leave the group."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            with suppress(KafkaError):
-                await consumer.stop()
+            try:
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await consumer.stop()
+            except (KafkaError, TimeoutError):
+                await consumer._client.close()  # noqa: SLF001 - aiokafka offers no other way to hang up at once
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> None:
         # Set first: an assignment that changes meanwhile begins anew.

@@ -22,10 +22,10 @@ _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 def _address(text: str) -> str:
     parts = urlsplit(text)
+    if "@" in text:
+        raise ValueError("an address is shown in logs and metrics: say who logs in with username and password")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(f"{text!r} is no address such as http://alertmanager:9093")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("an address is shown in logs and metrics: say who logs in with username and password")
     return text.rstrip("/")
 
 

@@ -118,11 +118,12 @@ def window(contacts: Mapping[Key, Contact], panes: Collection[int] | None = None
 def failed(contacts: Mapping[Key, Contact]) -> set[Key]:
     """Keys of contacts that were tried in vain, on ports that answered over no protocol."""
     answered = {key[:3] for key, contact in contacts.items() if contact["answers"]}
-    return {
-        key
-        for key, contact in contacts.items()
-        if key[:3] not in answered and contact["requests"] and (contact["rejected"] or not contact["lasting"])
-    }
+    return {key for key, contact in contacts.items() if key[:3] not in answered and in_vain(contact)}
+
+
+def in_vain(contact: Contact) -> bool:
+    """Say whether something was asked that nobody let pass, or that did not last."""
+    return bool(contact["requests"] and (contact["rejected"] or not contact["lasting"]))
 
 
 def hashed(name: str | None) -> int:

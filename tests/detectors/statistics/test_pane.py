@@ -156,7 +156,9 @@ def test_what_follows_from_contacts_is_that_of_a_count_with_dictionaries(rows: l
             key: contact["answers"] for key, contact in mine.items()
         }
         keys = list(pane.contacts.select(KEYS).rows())
-        assert {keys[row] for row in pane.failed} == oracle.failed(mine)
+        # A port that answered over another protocol is open: that shows in the tables, not in a single contact.
+        failed = {key for key, contact in mine.items() if not contact["answers"] and oracle.in_vain(contact)}
+        assert {keys[row] for row in pane.failed} == failed >= oracle.failed(mine)
         assert {keys[row] for row in pane.refused} == {key for key, contact in mine.items() if contact["rejected"]}
         assert pane.rejected.tolist() == [mine[key]["rejected"] for key in keys]
         assert pane.target.tolist() == [key[1] for key in keys]

@@ -38,7 +38,10 @@ def test_mistakes_are_named(others: dict[str, Any], mistake: str) -> None:
         settings(**others)
 
 
-def test_the_text_of_a_mistake_shows_no_secret() -> None:
+@pytest.mark.parametrize(
+    "url", ["http://me:hunter2@example.org", "ftp://me:hunter2@example.org", "me:hunter2@example.org"]
+)
+def test_the_text_of_a_mistake_shows_no_secret(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        settings(urls=["http://me:hunter2@example.org"])
+        settings(urls=[url])
     assert "hunter2" not in caught.value.errors()[0]["msg"]

@@ -22,6 +22,8 @@ sinks:
     kept: 1
   webhook:
     url: https://siem.example/first
+  alertmanager:
+    urls: [https://alerts.example]
   syslog:
     host: siem.example
   security_hub:
