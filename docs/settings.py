@@ -3,6 +3,7 @@
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -40,9 +41,15 @@ def settings() -> Iterator[Setting]:
         yield Setting(key, default, values, meaning)
 
 
+@cache
+def _document() -> Schema:
+    """Return the schema of all settings, which takes a tenth of a second to make."""
+    return Settings.model_json_schema()
+
+
 def schema_of(key: str) -> Schema:
     """Find the schema of a setting, or of a section, by its dotted key."""
-    document = Settings.model_json_schema()
+    document = _document()
     found: Schema = document
     for part in key.split("."):
         inside = document["$defs"][_name(found)] if "$ref" in found else found
@@ -57,7 +64,7 @@ def _properties(key: str) -> Schema:
     """Return the schemas of the keys of a setting's objects; empty where it holds none."""
     schema = schema_of(key)
     several = [schema.get("items", {}), *schema.get("anyOf", ())]
-    definitions = Settings.model_json_schema()["$defs"]
+    definitions = _document()["$defs"]
     found = [definitions[_name(each)].get("properties", {}) for each in several if "$ref" in each]
     return found[0] if found else {}
 
