@@ -1,5 +1,6 @@
 """Detections in, findings out: what belongs to one attack becomes one finding that grows and closes."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from detectors.early import Early
@@ -39,7 +40,13 @@ class Incidents:
     @property
     def open(self) -> int:
         """How many findings are open that people are told."""
-        return sum(finding.suppressed_by is None for finding in self._open.values())
+        return self.open_by_kind.total()
+
+    @property
+    def open_by_kind(self) -> Counter[tuple[str, str]]:
+        """How many of these there are of each kind and severity."""
+        told = (finding for finding in self._open.values() if finding.suppressed_by is None)
+        return Counter((finding.kind, finding.severity) for finding in told)
 
     def total(self, name: str, pane: int) -> int:
         """Sum a partial over all shards."""

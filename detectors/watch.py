@@ -126,9 +126,8 @@ class Watch:
         self._reached = -END_OF_TIME
         # Closed panes are kept as long as windows are summed from them, and until they are rolled up.
         needs = [need for detector in detectors.values() for need in detector.needs]
-        widths = (need.panes for need in needs)
         rolled = BLOCK_SECONDS // PANE_SECONDS + 2 * MARGIN_PANES
-        self.kept_seconds = PANE_SECONDS * max(rolled, *(width for width in widths if width <= SHORT_PANES), 0)
+        self.kept_seconds = PANE_SECONDS * max(rolled, *(each.panes for each in needs if each.panes <= SHORT_PANES), 0)
         self._bounded = {name: Bounded(name, merge, caps[name]) for name, merge in _MERGES.items()}
         self.contacts = Panes(CONTACTS, self._bounded["contacts"])
         self.volumes = Panes(VOLUMES, self._bounded["volumes"])
@@ -140,12 +139,11 @@ class Watch:
         self.logins = LoginWindows(self._bounded, login_ports)
         self.refusals = Refusals(self._bounded["refusals"])
         self._rolled_until = -END_OF_TIME
-        self._derived: dict[int, Pane] = {}
-        self._open: dict[int, tuple[tuple[int, ...], Pane]] = {}
+        self._derived, self._open = dict[int, Pane](), dict[int, tuple[tuple[int, ...], Pane]]()
         self._added, self._unlearned = set[int](), set[int]()
         self.baselines = Baselines()
         self.forwarders = Panes(FORWARDERS, forwarders.merged)
-        self._parts: Mapping[str, Panes | Rollup | LoginWindows | Refusals | Baselines] = {
+        self.parts: Mapping[str, Panes | Rollup | LoginWindows | Refusals | Baselines] = {
             "contacts": self.contacts,
             "volumes": self.volumes,
             "conversations": self.conversations,
@@ -156,6 +154,9 @@ class Watch:
             "baselines": self.baselines,
             "forwarders": self.forwarders,
         }
+        """What state consists of, by name."""
+        self.judge = verdicts
+        """Judges a pane; whoever measures how long that takes puts something else in its place."""
         self.observe: Callable[[Closed], None] | None = None
         """Is shown each pane once it is judged; changes nothing."""
 
@@ -166,8 +167,7 @@ class Watch:
     @property
     def evicted(self) -> dict[str, int]:
         """How many rows went beyond the caps so far, by table."""
-        tables = {name: bounded.evicted for name, bounded in self._bounded.items()}
-        return {**tables, "baselines": self.baselines.evicted}
+        return {name: each.evicted for name, each in self._bounded.items()} | {"baselines": self.baselines.evicted}
 
     @property
     def hosts(self) -> int:
@@ -279,7 +279,7 @@ class Watch:
         }
         return [
             Change.of_document("position", position),
-            *chain.from_iterable(prefixed(name, each.changes(whole=whole)) for name, each in self._parts.items()),
+            *chain.from_iterable(prefixed(name, each.changes(whole=whole)) for name, each in self.parts.items()),
         ]
 
     def restore(self, changes: Sequence[Change]) -> None:
@@ -292,7 +292,7 @@ class Watch:
                 self._rolled_until = position["rolled_until"]
                 self._unlearned = set(position["unlearned"])
                 self.logins.settled(position["logins_rolled_until"], self.closed_until)
-        for name, part in self._parts.items():
+        for name, part in self.parts.items():
             part.restore(below(name, changes))
         # Nobody has looked at them in this process.
         self._added = {pane for pane in (*self.contacts.panes, *self.volumes.panes) if pane >= self.closed_until}
@@ -385,7 +385,7 @@ class Watch:
 
     def _judged(self, view: PaneView, *, provisional: bool) -> Iterator[Detection]:
         for kind, parameters in self._parameters.items():
-            yield from verdicts(self._detectors[kind], view, parameters, view.hosts, provisional=provisional)
+            yield from self.judge(self._detectors[kind], view, parameters, view.hosts, provisional=provisional)
 
     def _forget(self) -> None:
         oldest = self.closed_until - self.kept_seconds

@@ -26,8 +26,8 @@ from docs.sources import sources_part
 from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
+from streams.declared_metrics import DECLARED
 from streams.kafka_settings import Topic, TopicSettings
-from streams.metrics import DECLARED
 from streams.records import REFUSED
 from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER
 from streams.sink_settings import sinks

@@ -2,27 +2,48 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import faust
 import numpy as np
 from aiokafka import ConsumerRecord
+from faust.types import TP
 
 from detectors.finding import Finding
+from detectors.statistics.sizes import Size
 from streams.dead_letters import dead_letters, late_blocks
-from streams.metrics import Metrics
+from streams.metrics import STATE_PARTS, Metrics
 from streams.output import ProducerRecord
 from streams.partitions import Owned, Partitions
 from streams.pipeline import Batch, Outcome, Pipeline
 from streams.records import Decoded, Message, decode_all
 from streams.settings import Settings
+from streams.traffic import Traffic, measure
 from streams.transport import Fetched
 from streams.tuning import matched_kinds
 
 _NO_HEADERS: Final[Mapping[str, bytes]] = {}
+
+
+class Prepared(NamedTuple):
+    """A batch that was decoded ahead.
+
+    Attributes
+    ----------
+    batch, decoded, traffic
+        Its messages, what became of them, and how much traffic they tell of.
+    seconds
+        How long it took to decode them.
+    """
+
+    batch: Batch
+    decoded: Decoded
+    traffic: Traffic
+    seconds: float
 
 
 class WatchAgent:
@@ -52,6 +73,7 @@ class WatchAgent:
         self.published = 0
         self.progress = 0
         self.busy_seconds = 0.0
+        self._written: dict[TP, float] = {}
         self._topics = settings.topics
         self._records_settings, self._networks = settings.records, settings.networks
         self._metrics = metrics
@@ -72,15 +94,17 @@ class WatchAgent:
                 if owned is not None:
                     await self._take(event.value, owned)
 
-    def prepare(self, fetched: Fetched) -> "Future[tuple[Batch, Decoded]] | None":
+    def prepare(self, fetched: Fetched) -> "Future[Prepared] | None":
         """Begin to decode an event of flows; those of other topics are left alone."""
         if fetched.records[0].topic != self._topics.flows.name:
             return None
-        return self._decoders.submit(self._decode, fetched)
+        return self._decoders.submit(lambda: self._prepared(batch_of(fetched)))
 
-    def _decode(self, fetched: Fetched) -> tuple[Batch, Decoded]:
-        batch = batch_of(fetched)
-        return batch, decode_all(batch.messages, self._records_settings, self._networks)
+    def _prepared(self, batch: Batch) -> "Prepared":
+        begun = time.perf_counter()
+        decoded = decode_all(batch.messages, self._records_settings, self._networks)
+        seconds = time.perf_counter() - begun
+        return Prepared(batch, decoded, measure(decoded.table), seconds)
 
     async def look(self) -> None:
         """Say early what open panes show, between two batches."""
@@ -104,17 +128,18 @@ class WatchAgent:
     async def _write_findings(self, owned: Owned, findings: Sequence[Finding]) -> None:
         await owned.output.write([*self._findings(findings)])
 
-    async def hosts(self) -> int:
-        """Count the hosts that are known now, between two batches: the stages change what is counted."""
+    async def track(self) -> None:
+        """Say what is kept now, between two batches: the stages change what is counted. Threads say that they live."""
         loop = asyncio.get_running_loop()
-        return sum(
-            [await loop.run_in_executor(self._executor, _hosts, owned.pipeline.pipeline) for owned in self.partitions]
-        )
+        pipelines = [owned.pipeline.pipeline for owned in self.partitions]
+        kept = await loop.run_in_executor(self._executor, _kept, pipelines)
+        self._metrics.tracked(hosts=kept.hosts, open_findings=kept.findings, state=kept.state)
+        self._metrics.beat("judge", kept.now)
+        self._metrics.beat("decode", await loop.run_in_executor(self._decoders, time.time))
 
-    @property
-    def open_findings(self) -> int:
-        """How many findings are open now."""
-        return sum(owned.pipeline.pipeline.incidents.open for owned in self.partitions)
+    def caught_up(self, partition: TP) -> float | None:
+        """Say when the last message that was processed was written, epoch seconds; None where nobody knows."""
+        return self._written.get(partition)
 
     async def stop(self) -> None:
         """Let go of the partitions and the threads."""
@@ -123,18 +148,22 @@ class WatchAgent:
             executor.shutdown(wait=False, cancel_futures=True)
 
     async def _take(self, fetched: Fetched, owned: Owned) -> None:
-        everything, decoded = await asyncio.wrap_future(fetched.prepared)
+        prepared: Prepared = await asyncio.wrap_future(fetched.prepared)
+        everything = prepared.batch
         batch = everything.since(owned.pipeline.expected or everything.begin)
         self._metrics.replayed(len(everything.messages) - len(batch.messages))
         if batch.begin < batch.end:
+            if batch is not everything:
+                prepared = await asyncio.get_running_loop().run_in_executor(self._decoders, self._prepared, batch)
             begun = time.perf_counter()
             outcome = await owned.pipeline.process(
                 batch,
                 lambda outcome: owned.output.write([*self._records(outcome, batch, fetched.records[0])]),
-                decoded if batch is everything else None,
+                prepared.decoded,
             )
             seconds = time.perf_counter() - begun
             self.busy_seconds += seconds
+            outcome.seconds["decode"] = prepared.seconds
             self._metrics.observe(
                 outcome,
                 messages=len(batch.messages),
@@ -142,10 +171,16 @@ class WatchAgent:
                 seconds=seconds,
                 now=time.time(),
             )
+            self._metrics.traffic(prepared.traffic)
             self.published += len(outcome.findings)
             self.progress = batch.end
+            self._note_time(fetched.records[-1])
         self._consumed(everything)
         await owned.pipeline.checkpoint_if_due()
+
+    def _note_time(self, last: "ConsumerRecord[bytes, bytes]") -> None:
+        if last.timestamp is not None and last.timestamp >= 0:
+            self._written[TP(last.topic, last.partition)] = last.timestamp / 1000
 
     def _records(
         self, outcome: Outcome, batch: Batch, first: "ConsumerRecord[bytes, bytes]"
@@ -179,5 +214,16 @@ def batch_of(fetched: Fetched) -> Batch:
     )
 
 
-def _hosts(pipeline: Pipeline) -> int:
-    return pipeline.watch.hosts
+class _Kept(NamedTuple):
+    hosts: int
+    findings: Mapping[tuple[str, str], int]
+    state: Mapping[str, Size]
+    now: float
+
+
+def _kept(pipelines: Sequence[Pipeline]) -> _Kept:
+    findings = Counter[tuple[str, str]]()
+    for each in pipelines:
+        findings += each.incidents.open_by_kind
+    state = {part: Size.total(each.watch.parts[part].size for each in pipelines) for part in STATE_PARTS}
+    return _Kept(sum(each.watch.hosts for each in pipelines), findings, state, time.time())

@@ -8,6 +8,7 @@ from faust.auth import SASLCredentials, SSLCredentials
 from yarl import URL
 
 from streams.kafka_settings import KafkaSettings, password, tls
+from streams.sensor import Sensor
 from streams.transport import BatchingTransport, Fetched, Positions
 
 MAX_POLL_RECORDS: Final = 20_000
@@ -30,6 +31,7 @@ def build(
     batched_topics: frozenset[str],
     positions: Positions | None = None,
     prepare: Callable[[Fetched], Any] = lambda _: None,
+    rebalanced: Callable[[float], None] = lambda _: None,
 ) -> faust.App:
     """Make the application.
 
@@ -43,6 +45,8 @@ def build(
         Where to read on and how far to commit; else the group says.
     prepare
         What to begin with each event while the one before it is worked on.
+    rebalanced
+        Is told how long each rebalance took, seconds.
 
     Raises
     ------
@@ -54,6 +58,7 @@ def build(
         kafka.group_id,
         broker=brokers,
         broker_credentials=_credentials(kafka),
+        monitor=Sensor(rebalanced),  # type: ignore[arg-type]  # what of it is used stands in for the monitor
         store="memory://",
         web_enabled=False,
         # Topics are created by `flowhawk topics create`, with the partitions that were asked for.

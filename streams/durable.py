@@ -120,7 +120,8 @@ class DurablePipeline:
         """
         whole, self._sound = self._sound, False
         outcome = await self._in_thread(lambda: self.pipeline.process(batch, decoded))
-        await write(outcome)
+        with outcome.timed("write"):
+            await write(outcome)
         self._sound = whole
         self._size += batch.bytes
         return outcome

@@ -1,8 +1,9 @@
-"""Every metric there is, in one registry, declared with its meaning and its labels."""
+"""The metrics of a service: what happens is told here, once a batch."""
 
+import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
-from typing import Final, Literal
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
@@ -10,108 +11,24 @@ from prometheus_client.process_collector import ProcessCollector
 
 from detectors.catalogue import catalogue
 from detectors.finding import SEVERITIES, Finding
-from detectors.statistics.caps import TABLES
+from detectors.route import SHARDS
+from detectors.statistics.caps import DEFAULT_CAPS, TABLES
+from detectors.statistics.sizes import Size
 from detectors.table import LOG_STATUSES
-from streams.pipeline import Outcome
+from streams.declared_metrics import DECLARED
+from streams.degraded import REASONS
+from streams.pipeline import STAGES, Outcome
+from streams.traffic import OTHER, SERVICES, Regions, Traffic, known
 
-Kind = Literal["counter", "gauge", "histogram"]
+HEARTBEATS: Final = ("read", "decode", "judge")
+"""The parts of the pipeline whose heart is listened to; each sink has one of its own."""
 
-DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
-    "flowhawk_build_info": ("gauge", "Always 1; says which version runs.", ("version",)),
-    "flowhawk_records_total": ("counter", "Records that were accepted.", ()),
-    "flowhawk_refused_total": ("counter", "Lines that were refused and went to the dead-letter topic.", ()),
-    "flowhawk_late_total": ("counter", "Records that came too late to count.", ()),
-    "flowhawk_coverage_total": ("counter", "Rows that tell of missing flows, by log status.", ("log_status",)),
-    "flowhawk_consumed_bytes_total": ("counter", "Bytes of messages that were processed.", ()),
-    "flowhawk_messages_total": ("counter", "Messages that were processed.", ()),
-    "flowhawk_batch_seconds": ("histogram", "Time to process one batch of messages, in seconds.", ()),
-    "flowhawk_detections_total": ("counter", "Detections, before they are merged into findings.", ()),
-    "flowhawk_findings_total": ("counter", "Findings that were raised, by kind and severity.", ("kind", "severity")),
-    "flowhawk_early_findings_total": (
-        "counter",
-        "Findings told before they were certain: when they are told (open), retracted or superseded.",
-        ("status",),
-    ),
-    "flowhawk_observed_findings_total": (
-        "counter",
-        "Findings of detectors that only observe, by kind and severity: nobody is alerted.",
-        ("kind", "severity"),
-    ),
-    "flowhawk_suppressed_total": (
-        "counter",
-        "Findings that were suppressed, by the name of the suppression and kind.",
-        ("suppression", "kind"),
-    ),
-    "flowhawk_evicted_total": ("counter", "Rows of statistics that went beyond their caps, by table.", ("table",)),
-    "flowhawk_open_findings": ("gauge", "Findings that are open now.", ()),
-    "flowhawk_hosts": ("gauge", "Hosts that are known now.", ()),
-    "flowhawk_watermark_timestamp_seconds": ("gauge", "Event time up to which panes are closed, epoch seconds.", ()),
-    "flowhawk_last_batch_timestamp_seconds": ("gauge", "When the last batch was processed, epoch seconds.", ()),
-    "flowhawk_replayed_messages_total": ("counter", "Messages that came again and were not counted again.", ()),
-    "flowhawk_checkpoint_seconds": ("histogram", "Time to write one checkpoint, in seconds.", ()),
-    "flowhawk_checkpoint_bytes_total": ("counter", "Bytes of state that checkpoints wrote.", ()),
-    "flowhawk_checkpoint_timestamp_seconds": ("gauge", "When the last checkpoint was durable, epoch seconds.", ()),
-    "flowhawk_checkpoint_failures_total": (
-        "counter",
-        "Checkpoints that could not be written, which ends the worker, or were found damaged.",
-        (),
-    ),
-    "flowhawk_config_last_reload_successful": (
-        "gauge",
-        "1 if the settings in use are those that were last read, 0 if the last reading failed.",
-        (),
-    ),
-    "flowhawk_config_last_reload_success_timestamp_seconds": (
-        "gauge",
-        "When settings were last read without a mistake, epoch seconds.",
-        (),
-    ),
-    "flowhawk_restore_seconds": ("gauge", "Time to restore state the last time, in seconds.", ()),
-    "flowhawk_sink_delivered_total": ("counter", "Findings that a sink took, each state for itself.", ("sink",)),
-    "flowhawk_sink_hopeless_total": ("counter", "Findings that a sink refused for good.", ("sink",)),
-    "flowhawk_sink_failures_total": (
-        "counter",
-        "Attempts to tell a sink, or to read on for it, that failed and are made again.",
-        ("sink",),
-    ),
-    "flowhawk_sink_lag": ("gauge", "Messages on the findings topic that a sink has not been told of yet.", ("sink",)),
-    "flowhawk_sink_last_success_timestamp_seconds": (
-        "gauge",
-        "When a sink last took findings, epoch seconds; 0 before it took any.",
-        ("sink",),
-    ),
-    "flowhawk_alertmanager_sent_total": ("counter", "Alerts that an Alertmanager took.", ("alertmanager",)),
-    "flowhawk_alertmanager_errors_total": (
-        "counter",
-        "Alerts in requests that failed; what is open is sent again a minute later.",
-        ("alertmanager",),
-    ),
-    "flowhawk_alertmanager_dropped_total": (
-        "counter",
-        "Alerts that were dropped because too many waited for an Alertmanager.",
-        ("alertmanager",),
-    ),
-    "flowhawk_alertmanager_queue_length": ("gauge", "Alerts that wait for an Alertmanager.", ("alertmanager",)),
-    "flowhawk_alertmanager_queue_capacity": (
-        "gauge",
-        "Alerts that may wait for an Alertmanager.",
-        ("alertmanager",),
-    ),
-    "flowhawk_alertmanager_latency_seconds": (
-        "gauge",
-        "How long the last request to an Alertmanager took, in seconds.",
-        ("alertmanager",),
-    ),
-    "flowhawk_alertmanager_last_success_timestamp_seconds": (
-        "gauge",
-        "When an Alertmanager last took alerts, epoch seconds; 0 before it took any.",
-        ("alertmanager",),
-    ),
-    "flowhawk_alerts_open": ("gauge", "Alerts that are open now.", ()),
-    "flowhawk_alerts_waiting": ("gauge", "Findings that wait to be sent as alerts.", ()),
-    "flowhawk_alerts_untold_total": ("counter", "Findings that were too many to be sent as alerts of their own.", ()),
-}
-"""Type, meaning and labels of each metric, by its name in the exposition."""
+STATE_PARTS: Final = (
+    *("contacts", "volumes", "conversations", "directory", "rollup", "logins", "refusals", "baselines", "forwarders"),
+)
+"""The parts of the state of the stages, as `detectors.watch.Watch.parts` names them."""
+
+HOSTS_LIMIT: Final = SHARDS * (DEFAULT_CAPS["directory"].inside + DEFAULT_CAPS["directory"].outside)
 
 
 class Metrics:
@@ -120,6 +37,8 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
         self.registry = CollectorRegistry()
+        self._lagging: set[str] = set()
+        self._regions = Regions()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         makers = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
@@ -153,6 +72,12 @@ class Metrics:
             self._counter("flowhawk_coverage_total").labels(status).inc(count)
         for table, rows in outcome.evicted.items():
             self._counter("flowhawk_evicted_total").labels(table).inc(rows)
+        for stage, spent in outcome.seconds.items():
+            self._histogram("flowhawk_stage_seconds").labels(stage).observe(spent)
+        for kind, spent in outcome.judging.items():
+            self.add("flowhawk_detector_seconds_total", spent, kind)
+        for (kind, reason), times in outcome.degraded.items():
+            self.add("flowhawk_detector_degraded_total", times, kind, reason)
         self.told(outcome.findings)
         self.suppressed(outcome.suppressed)
         self._histogram("flowhawk_batch_seconds").observe(seconds)
@@ -186,10 +111,51 @@ class Metrics:
         if successful:
             self._gauge("flowhawk_config_last_reload_success_timestamp_seconds").set(now)
 
-    def tracked(self, *, hosts: int, open_findings: int) -> None:
-        """Say how much is being kept."""
-        self._gauge("flowhawk_hosts").set(hosts)
-        self._gauge("flowhawk_open_findings").set(open_findings)
+    def traffic(self, traffic: Traffic) -> None:
+        """Add the traffic of a batch."""
+        for family, names, size, records in traffic.volumes():
+            labels = self._bounded(family, names)
+            self.add(f"flowhawk_{family}_bytes_total", size, *labels)
+            self.add(f"flowhawk_{family}_records_total", records, *labels)
+
+    def tracked(
+        self, *, hosts: int, open_findings: Mapping[tuple[str, str], int], state: Mapping[str, Size] | None = None
+    ) -> None:
+        """Say how much is being kept: hosts, open findings by kind and severity, and state by part."""
+        self.put("flowhawk_hosts", hosts)
+        for kind in catalogue():
+            for severity in SEVERITIES:
+                self.put("flowhawk_open_findings", open_findings.get((kind, severity), 0), kind, severity)
+        for part, size in (state or {}).items():
+            self.put("flowhawk_state_rows", size.rows, part)
+            self.put("flowhawk_state_bytes", size.bytes, part)
+
+    def lag(self, behind: Mapping[str, tuple[int, float | None]]) -> None:
+        """Say how far the partitions that are assigned have come; of others nothing is said any more.
+
+        Parameters
+        ----------
+        behind
+            By name of the partition, how many messages wait, and up to when it is processed, epoch seconds; None
+            while nobody can tell.
+        """
+        gone = self._lagging - behind.keys()
+        for partition, (waiting, caught_up) in behind.items():
+            self.put("flowhawk_lag_messages", waiting, partition)
+            if caught_up is not None:
+                self.put("flowhawk_caught_up_timestamp_seconds", caught_up, partition)
+        for name in ("flowhawk_lag_messages", "flowhawk_caught_up_timestamp_seconds"):
+            for partition in gone:
+                self._gauge(name).remove(partition)
+        self._lagging = set(behind)
+
+    def beat(self, stage: str, now: float) -> None:
+        """Say that a part of the pipeline does its work, and the time, epoch seconds."""
+        self.put("flowhawk_heartbeat_timestamp_seconds", now, stage)
+
+    def rebalanced(self, seconds: float) -> None:
+        """Add a rebalance and how long it took."""
+        self._histogram("flowhawk_rebalance_seconds").observe(seconds)
 
     def replayed(self, messages: int) -> None:
         """Add messages that came again."""
@@ -231,17 +197,43 @@ class Metrics:
         return self.registry.get_sample_value(name, dict(labels or {})) or 0.0
 
     def _start_at_zero(self) -> None:
-        self._gauge("flowhawk_build_info").labels(version("flowhawk")).set(1)
+        self.put("flowhawk_build_info", 1, version("flowhawk"), platform.python_version())
+        self.put("flowhawk_hosts_limit", HOSTS_LIMIT)
+        for stage in STAGES:
+            self._histogram("flowhawk_stage_seconds").labels(stage)
+        for stage in HEARTBEATS:
+            self.put("flowhawk_heartbeat_timestamp_seconds", 0, stage)
+        for part in STATE_PARTS:
+            self.put("flowhawk_state_rows", 0, part)
+            self.put("flowhawk_state_bytes", 0, part)
+        for family, names in known():
+            self.add(f"flowhawk_{family}_bytes_total", 0, *names)
+            self.add(f"flowhawk_{family}_records_total", 0, *names)
+        self._start_by_kind()
         for status in LOG_STATUSES.categories[1:]:
             self._counter("flowhawk_coverage_total").labels(status)
         for table in (*TABLES, "baselines"):
             self._counter("flowhawk_evicted_total").labels(table)
         for early in ("open", "retracted", "superseded"):
             self._counter("flowhawk_early_findings_total").labels(early)
+
+    def _start_by_kind(self) -> None:
         for kind in catalogue():
+            self.add("flowhawk_detector_seconds_total", 0, kind)
+            for reason in REASONS:
+                self.add("flowhawk_detector_degraded_total", 0, kind, reason)
             for severity in SEVERITIES:
+                self.put("flowhawk_open_findings", 0, kind, severity)
                 self._counter("flowhawk_findings_total").labels(kind, severity)
                 self._counter("flowhawk_observed_findings_total").labels(kind, severity)
+
+    def _bounded(self, family: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Replace what comes from records by names of which there are only so many."""
+        if family == "region":
+            return (self._regions.name(names[0]),)
+        if family == "service":
+            return names if names[0] in SERVICES else (OTHER,)
+        return names
 
     def _counter(self, name: str) -> Counter:
         metric = self._metrics[name]
@@ -257,9 +249,3 @@ class Metrics:
         metric = self._metrics[name]
         assert isinstance(metric, Histogram)  # noqa: S101 - narrows the type
         return metric
-
-
-def names() -> frozenset[str]:
-    """Return every series name that queries may use."""
-    suffixes = {"histogram": ("_bucket", "_sum", "_count")}
-    return frozenset(name + suffix for name, (kind, _, _) in DECLARED.items() for suffix in suffixes.get(kind, ("",)))

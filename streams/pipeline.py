@@ -1,7 +1,10 @@
 """All stages in one object: messages in, findings out. The service and `flowhawk detect` both run this."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -19,9 +22,13 @@ from detectors.table import Table
 from detectors.watch import END_OF_TIME, Watch
 from detectors.watermark import Watermarks
 from streams import tuning
+from streams.degraded import EVICTED, SLOW, Judge, cut_short
 from streams.records import REFUSED, Decoded, Message, decode_all
 from streams.records.contract import WATERMARK_HEADER
 from streams.settings import Settings
+
+STAGES: Final = ("decode", "count", "judge", "merge", "write")
+"""What is done with a batch, in order: `merge` makes findings of detections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,12 @@ class Outcome:
         Rows of statistics that went beyond their caps, by table.
     watermark
         Where event time has come to, epoch seconds.
+    seconds
+        How long each of `STAGES` took that was part of it.
+    judging
+        How long each detector took since the batch before, seconds by kind.
+    degraded
+        How often each did less than it should, by kind and one of `streams.degraded.REASONS`.
     """
 
     records: int = 0
@@ -94,6 +107,16 @@ class Outcome:
     detections: int = 0
     evicted: Mapping[str, int] = field(default_factory=dict)
     watermark: int = -END_OF_TIME
+    seconds: dict[str, float] = field(default_factory=dict)
+    judging: Mapping[str, float] = field(default_factory=dict)
+    degraded: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Note how long one of `STAGES` takes."""
+        begun = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - begun
 
 
 class Pipeline:
@@ -102,9 +125,12 @@ class Pipeline:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.watermarks = Watermarks(settings.time.allowed_lateness_seconds)
-        self.watch = Watch(catalogue(), {}, login_ports=settings.services.login_ports)
+        self._detectors = catalogue()
+        self.watch = Watch(self._detectors, {}, login_ports=settings.services.login_ports)
         self.incidents = Incidents(tuning.policy(settings))
         self.watch.set(tuning.parameters(settings, HostAddresses(self.watch.known)))
+        self._judge = Judge()
+        self.watch.judge = self._judge
         self._restored = False
         self._evicted: Mapping[str, int] = {}
 
@@ -128,12 +154,15 @@ class Pipeline:
         decoded
             Its messages, where somebody has decoded them already.
         """
+        outcome = Outcome()
         if decoded is None:
-            decoded = decode_all(batch.messages, self._settings.records, self._settings.networks)
-        behind = np.cumsum(decoded.rows)
-        span = Span(batch.source, Position(batch.begin), Position(batch.end), batch.offsets, behind - decoded.rows)
-        late = self.watch.apply(decoded.table, span, self._reached(batch, decoded.table, behind))
-        outcome = self._advance(self.watermarks.current)
+            with outcome.timed("decode"):
+                decoded = decode_all(batch.messages, self._settings.records, self._settings.networks)
+        with outcome.timed("count"):
+            behind = np.cumsum(decoded.rows)
+            span = Span(batch.source, Position(batch.begin), Position(batch.end), batch.offsets, behind - decoded.rows)
+            late = self.watch.apply(decoded.table, span, self._reached(batch, decoded.table, behind))
+        self._advance(self.watermarks.current, outcome)
         statuses = decoded.table.frame["log_status"].value_counts()
         outcome.coverage = {status: count for status, count in statuses.rows() if status != "OK"}
         outcome.records = len(decoded.table) - len(late)
@@ -152,7 +181,9 @@ class Pipeline:
     def finish(self, source: str) -> Outcome:
         """Take note that a source has ended; when all have, every pane and every finding closes."""
         self.watermarks.finish(source)
-        return self._advance(self.watermarks.current)
+        outcome = Outcome()
+        self._advance(self.watermarks.current, outcome)
+        return outcome
 
     def changes(self, *, whole: bool = False) -> list[Change]:
         """Return what changed in any stage since the last call, or all there is."""
@@ -181,19 +212,21 @@ class Pipeline:
             reached.append(self.watermarks.seen(batch.source, ends))
         return np.concatenate(reached)
 
-    def _advance(self, watermark: int) -> Outcome:
-        # What was stored may have been told under other settings.
-        findings = self.incidents.follow(tuning.policy(self._settings)) if self._restored else []
-        self._restored = False
-        found = self.watch.advance(watermark)
-        findings += self.incidents.apply(found.detections, found.partials)
-        findings += self.incidents.advance(self.watch.closed_until)
+    def _advance(self, watermark: int, outcome: Outcome) -> None:
+        """Close panes, and note what that brings to light."""
+        with outcome.timed("judge"):
+            found = self.watch.advance(watermark)
+        with outcome.timed("merge"):
+            # What was stored may have been told under other settings.
+            findings = self.incidents.follow(tuning.policy(self._settings)) if self._restored else []
+            self._restored = False
+            findings += self.incidents.apply(found.detections, found.partials)
+            findings += self.incidents.advance(self.watch.closed_until)
+            outcome.findings, outcome.suppressed = findings, self.incidents.kept_back()
         before, self._evicted = self._evicted, self.watch.evicted
-        evicted = {table: rows - before.get(table, 0) for table, rows in self._evicted.items()}
-        return Outcome(
-            findings=findings,
-            suppressed=self.incidents.kept_back(),
-            detections=len(found.detections),
-            evicted=evicted,
-            watermark=watermark,
-        )
+        outcome.evicted = {table: rows - before.get(table, 0) for table, rows in self._evicted.items()}
+        outcome.detections, outcome.watermark = len(found.detections), watermark
+        lost = [table for table, rows in outcome.evicted.items() if rows]
+        outcome.judging, slow = self._judge.taken()
+        outcome.degraded = {(kind, SLOW): panes for kind, panes in slow.items()}
+        outcome.degraded |= dict.fromkeys(((kind, EVICTED) for kind in cut_short(self._detectors, lost)), 1)

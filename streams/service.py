@@ -6,7 +6,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self, cast
 
@@ -72,7 +73,13 @@ class Service:
         topics = settings.topics
         self.watch = WatchAgent(settings, self.metrics, consumed, durable=durable, failed=fail)
         self.notify = Notifier(settings.kafka, topics.findings.name, sinks, self.metrics, durable=durable)
-        self.app = build(settings.kafka, frozenset({topics.flows.name}), self.watch.partitions, self.watch.prepare)
+        self.app = build(
+            settings.kafka,
+            frozenset({topics.flows.name}),
+            self.watch.partitions,
+            self.watch.prepare,
+            self.metrics.rebalanced,
+        )
         self._agent(topics.flows.name, "watch", self.watch.run)
         # When this is sent, no event is under way any more, and offsets are not committed for the last time yet.
         self.app.on_before_shutdown.connect(self._last_checkpoint)
@@ -138,7 +145,10 @@ class Service:
         """
         if self.app.crashed:
             raise ServiceError(f"the service cannot go on: {self.app.crash_reason!r}; start it again")
-        self.metrics.tracked(hosts=await self.watch.hosts(), open_findings=self.watch.open_findings)
+        # Threads that hang must not keep the watchdog from its round.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self.watch.track()
 
     async def retune(self, settings: Settings) -> None:
         """Apply what of the settings applies to a running service, see `streams.reload`."""
@@ -179,14 +189,27 @@ class Service:
         assigned = self._assigned()
         if not assigned:
             # Somebody else ought to read then, and whoever does commits.
-            return await self._progress_of_the_group(TP(self._flows, 0))
-        waiting = 0
+            others = await self._progress_of_the_group(TP(self._flows, 0))
+            self._show_lag({})
+            return others
+        waiting = {}
         for each in assigned:
             owned = self.watch.partitions.get(each)
             # How long restoring may take is not for the watchdog to say.
             if owned is not None:
-                waiting += await self._behind(each, owned.pipeline.expected)
-        return self.watch.progress, waiting
+                waiting[each] = await self._behind(each, owned.pipeline.expected)
+        self._show_lag(waiting)
+        return self.watch.progress, sum(waiting.values())
+
+    def _show_lag(self, waiting: Mapping[TP, int]) -> None:
+        now = time.time()
+        self.metrics.beat("read", now)
+        self.metrics.lag(
+            {
+                f"{each.topic}/{each.partition}": (behind, self.watch.caught_up(each) if behind else now)
+                for each, behind in waiting.items()
+            }
+        )
 
     async def _progress_of_the_group(self, partition: TP) -> tuple[int, int]:
         committed = await cast("BatchingConsumer", self.app.consumer).committed(partition)
@@ -194,7 +217,9 @@ class Service:
 
     async def _behind(self, partition: TP, position: int | None) -> int:
         begin = position if position is not None else (await self.app.consumer.earliest_offsets(partition))[partition]
-        return int((await self.app.consumer.highwaters(partition))[partition] - begin)
+        end = int((await self.app.consumer.highwaters(partition))[partition])
+        # The log may end with what is no record, as the mark behind a transaction.
+        return end - cast("BatchingConsumer", self.app.consumer).behind_gap(partition, int(begin))
 
     def _assigned(self) -> list[TP]:
         return sorted(each for each in self.app.consumer.assignment() if each.topic == self._flows)

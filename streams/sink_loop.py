@@ -116,6 +116,7 @@ class SinkLoop:
             self._recovered()
         if read.caught_up:
             await self._sink.caught_up()
+        self._metrics.put("flowhawk_sink_heartbeat_timestamp_seconds", time.time(), self._sink.name)
         if time.monotonic() >= self._lag_due:
             await self._measure_lag()
 

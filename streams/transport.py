@@ -105,6 +105,10 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - aiokafka offers no setter
         return consumer
 
+    def skipped(self, partition: TP) -> tuple[int, int]:
+        """Return the range of offsets that was left out last and belongs to no event yet; an empty one otherwise."""
+        return self._skipped.get(partition, (-1, -1))
+
     async def _fetch_records(
         self,
         consumer: AIOKafkaConsumer,
@@ -234,6 +238,11 @@ class BatchingConsumer(driver.Consumer):
         for partition in batched:
             self._fetched.pop(partition, None)
             await self._batching.positions.revoked(partition)
+
+    def behind_gap(self, partition: TP, offset: int) -> int:
+        """Return the offset behind what was left out at an offset: no event of it comes before the next record does."""
+        begin, end = cast("BatchingThread", self._thread).skipped(partition)
+        return end if begin == offset else offset
 
     async def committed(self, partition: TP) -> int | None:
         """Return the offset that the group has committed, whoever in it did; None when nobody did."""

@@ -25,8 +25,8 @@ from detectors.finding import json_schema
 from docs import generate
 from streams import cli
 from streams.cases import Cases
+from streams.declared_metrics import DECLARED
 from streams.kafka_settings import TopicSettings
-from streams.metrics import DECLARED
 from streams.settings import PREFIX, Settings, keys, load
 from streams.sink_settings import sinks
 from tests.markdown import Fence, anchors, linked, links, prose, read, section, segments, split

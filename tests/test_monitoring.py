@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from streams.metrics import DECLARED, names
+from streams.declared_metrics import DECLARED, names
 from streams.settings import Settings
 from tests.compose import ROOT, stack
 

@@ -15,6 +15,7 @@ from detectors.statistics.destinations import Destinations
 from detectors.statistics.frames import frame
 from detectors.statistics.peers import among
 from detectors.statistics.recent import WIDTHS
+from detectors.statistics.sizes import Size
 
 HOSTS_PER_SHARD: Final = 8192
 """How many hosts of a shard are remembered: two millions in all 256."""
@@ -55,6 +56,11 @@ class Baselines:
     def hosts(self) -> int:
         """How many hosts are remembered, once for every column that they have a past in."""
         return sum(len(column.rows) for column in self._columns.values())
+
+    @property
+    def size(self) -> Size:
+        """How much is kept: a row for each host and column."""
+        return Size(self.hosts, self.nbytes)
 
     @property
     def evicted(self) -> int:

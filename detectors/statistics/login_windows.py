@@ -15,6 +15,7 @@ from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, rows_
 from detectors.statistics.logins import LOGINS
 from detectors.statistics.panes import Panes
 from detectors.statistics.rollup import BLOCK_SECONDS, SHORT_PANES, TIERS, Tier
+from detectors.statistics.sizes import Size
 
 TABLE: Final = "logins"
 """Name of the table that detectors read."""
@@ -70,6 +71,11 @@ class LoginWindows:
         self.rolled_until = -_FAR
         """Event time before which panes were rolled up, epoch seconds."""
         self._closed_until = -_FAR
+
+    @property
+    def size(self) -> Size:
+        """How much is kept."""
+        return Size.total(panes.size for panes in (self.connections, *self._tiers.values()))
 
     def add(self, flows: pl.DataFrame) -> set[int]:
         """Count records, and return the panes in which any of their connections lie."""

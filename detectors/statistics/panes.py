@@ -10,6 +10,7 @@ from detectors.addresses import Int64Array
 from detectors.state import Change
 from detectors.statistics.caps import Bounded
 from detectors.statistics.contacts import PANE_SECONDS
+from detectors.statistics.sizes import Size
 
 _PARTS: Final = 16
 """How many parts of a pane may lie beside each other, in memory or in storage, before they are summed."""
@@ -46,6 +47,11 @@ class Panes:
     def panes(self) -> list[int]:
         """The panes that hold something, ascending."""
         return sorted(self._parts)
+
+    @property
+    def size(self) -> Size:
+        """How much is kept."""
+        return Size.of(part for parts in self._parts.values() for part in parts)
 
     def __contains__(self, pane: int) -> bool:
         """Say whether a pane holds something."""

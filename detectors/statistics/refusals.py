@@ -14,6 +14,7 @@ from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.frames import frame
 from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
 from detectors.statistics.panes import Panes
+from detectors.statistics.sizes import Size
 from detectors.statistics.volumes import SENDER, reporters
 
 REFUSALS: Final = pl.Schema(
@@ -240,6 +241,11 @@ class Refusals:
         self._refusals = Panes(REFUSALS, merge)
         self._waiting: list[pl.DataFrame] = []
         self._known: tuple[tuple[int, int], pl.DataFrame, Sums] | None = None
+
+    @property
+    def size(self) -> Size:
+        """How much is kept."""
+        return self._refusals.size
 
     def add(self, flows: pl.DataFrame) -> None:
         """Count records."""

@@ -15,6 +15,7 @@ from detectors.statistics.frames import among
 from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
 from detectors.statistics.pane import Counted, Egress, Pane
 from detectors.statistics.panes import Panes
+from detectors.statistics.sizes import Size
 from detectors.statistics.volumes import VOLUMES
 from detectors.statistics.window import Counts, Window
 
@@ -86,6 +87,13 @@ class Rollup:
         self._blocks: dict[tuple[int, int], Pane] = {}
         self._windows: dict[int, Window] = {}
         self._earlier: dict[Tier, tuple[list[Pane], dict[_Keys, Counts]]] = {}
+
+    @property
+    def size(self) -> Size:
+        """How much is kept."""
+        return Size.total(
+            panes.size for panes in (self._names, *(each for tier in self._tiers.values() for each in tier))
+        )
 
     def add(self, begin: int, window: Window, known: pl.DataFrame) -> None:
         """Take up a block of five minutes whose panes, and the margin behind it, are closed.

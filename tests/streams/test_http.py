@@ -22,7 +22,7 @@ def address_of(endpoints: HttpEndpoints) -> tuple[str, int]:
 def test_metrics_are_served_as_they_are_now() -> None:
     metrics = Metrics()
     with HttpEndpoints(ANY, metrics, list) as endpoints:
-        metrics.tracked(hosts=3, open_findings=0)
+        metrics.tracked(hosts=3, open_findings={})
         status, page = get(address_of(endpoints), "/metrics")
     assert status == 200
     assert "flowhawk_hosts 3.0\n" in page

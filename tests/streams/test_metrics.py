@@ -5,7 +5,8 @@ from prometheus_client import generate_latest
 
 from detectors.catalogue import catalogue
 from detectors.finding import SEVERITIES
-from streams.metrics import DECLARED, Metrics, names
+from streams.declared_metrics import DECLARED, names
+from streams.metrics import Metrics
 from streams.pipeline import Outcome
 from streams.settings import load
 from tests.streams.flow_lines import NINE, flow, scan
@@ -137,12 +138,13 @@ def test_a_watermark_that_has_not_begun_is_zero() -> None:
 
 def test_what_is_kept_is_shown() -> None:
     metrics = Metrics()
-    metrics.tracked(hosts=7, open_findings=2)
-    assert (metrics.value("flowhawk_hosts"), metrics.value("flowhawk_open_findings")) == (7, 2)
+    metrics.tracked(hosts=7, open_findings={("slow_scan", "low"): 2})
+    labels = {"kind": "slow_scan", "severity": "low"}
+    assert (metrics.value("flowhawk_hosts"), metrics.value("flowhawk_open_findings", labels)) == (7, 2)
 
 
 def test_two_services_in_one_process_count_apart() -> None:
     first, second = Metrics(), Metrics()
-    first.tracked(hosts=7, open_findings=2)
+    first.tracked(hosts=7, open_findings={("slow_scan", "low"): 2})
     assert second.value("flowhawk_hosts") == 0
     assert second.value("no_such_metric") == 0
