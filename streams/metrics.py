@@ -39,6 +39,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._lagging: set[str] = set()
         self._regions = Regions()
+        self._traffic: dict[tuple[str, tuple[str, ...]], tuple[Counter, Counter]] = {}
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         makers = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
@@ -114,9 +115,9 @@ class Metrics:
     def traffic(self, traffic: Traffic) -> None:
         """Add the traffic of a batch."""
         for family, names, size, records in traffic.volumes():
-            labels = self._bounded(family, names)
-            self.add(f"flowhawk_{family}_bytes_total", size, *labels)
-            self.add(f"flowhawk_{family}_records_total", records, *labels)
+            of_bytes, of_records = self._of_traffic(family, names)
+            of_bytes.inc(size)
+            of_records.inc(records)
 
     def tracked(
         self, *, hosts: int, open_findings: Mapping[tuple[str, str], int], state: Mapping[str, Size] | None = None
@@ -207,8 +208,7 @@ class Metrics:
             self.put("flowhawk_state_rows", 0, part)
             self.put("flowhawk_state_bytes", 0, part)
         for family, names in known():
-            self.add(f"flowhawk_{family}_bytes_total", 0, *names)
-            self.add(f"flowhawk_{family}_records_total", 0, *names)
+            self._of_traffic(family, names)
         self._start_by_kind()
         for status in LOG_STATUSES.categories[1:]:
             self._counter("flowhawk_coverage_total").labels(status)
@@ -226,6 +226,14 @@ class Metrics:
                 self.put("flowhawk_open_findings", 0, kind, severity)
                 self._counter("flowhawk_findings_total").labels(kind, severity)
                 self._counter("flowhawk_observed_findings_total").labels(kind, severity)
+
+    def _of_traffic(self, family: str, names: tuple[str, ...]) -> tuple[Counter, Counter]:
+        """Return the counters of bytes and of records under some names; to look for them takes longer than to count."""
+        bounded = family, self._bounded(family, names)
+        if bounded not in self._traffic:
+            of_bytes = self._counter(f"flowhawk_{family}_bytes_total").labels(*bounded[1])
+            self._traffic[bounded] = of_bytes, self._counter(f"flowhawk_{family}_records_total").labels(*bounded[1])
+        return self._traffic[bounded]
 
     def _bounded(self, family: str, names: tuple[str, ...]) -> tuple[str, ...]:
         """Replace what comes from records by names of which there are only so many."""
