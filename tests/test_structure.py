@@ -31,6 +31,7 @@ TESTED_ELSEWHERE: Final = {
     "streams/checkpoint_settings.py": "tests/streams/test_settings.py",
     "streams/commands/generate.py": "tests/streams/generate/test_command.py",
     "streams/commands/topics.py": "tests/streams/test_topics.py",
+    "streams/declared_metrics.py": "tests/streams/test_metrics.py",
     "streams/errors.py": "tests/streams/test_cli.py",
     "streams/formats/contract.py": "tests/contract/test_formats.py",
     "streams/formats/facts.py": "streams/formats/facts.py",

@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self, cast
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from faust.types import TP
 from pydantic import BaseModel
 
 from detectors.finding import Finding
 from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import FAILED, ServiceError
 from streams.kafka_settings import KafkaSettings, TopicSettings
-from streams.pipeline import Batch
+from streams.metrics import HEARTBEATS
+from streams.pipeline import STAGES, Batch
 from streams.records.contract import WATERMARK_HEADER
 from streams.service import Service, stopped
 from streams.settings import Settings
@@ -89,8 +92,75 @@ async def test_flows_become_findings_that_sinks_hear_of(settings: Settings) -> N
     assert service.metrics.value("flowhawk_records_total") == 22
     assert service.metrics.value("flowhawk_refused_total") == 1
     assert service.metrics.value("flowhawk_hosts") >= 2
-    assert service.metrics.value("flowhawk_open_findings") == 0
+    assert service.metrics.value("flowhawk_port_records_total", {"port": "443", "action": "ACCEPT"}) == 2
+    assert service.metrics.value("flowhawk_state_rows", {"part": "contacts"}) > 0
+    for stage in STAGES:
+        assert service.metrics.value("flowhawk_stage_seconds_count", {"stage": stage}) > 0
+    assert service.metrics.value("flowhawk_rebalance_seconds_count") >= 1
     assert sink.closed
+
+
+async def test_it_says_how_far_behind_it_is_and_that_its_parts_live(settings: Settings) -> None:
+    flows = settings.topics.flows.name
+    partition = {"partition": f"{flows}/0"}
+    batches = list[Batch]()
+    service = Service(settings, [], batches.append)
+
+    def caught_up() -> float:
+        return service.metrics.value("flowhawk_caught_up_timestamp_seconds", partition)
+
+    async with service:
+        await until(lambda: not service.not_ready())
+        begun = time.time()
+        await service.require_progress()
+        assert caught_up() >= begun
+        await asyncio.to_thread(publish, settings, flows, block(scan()))
+        await until(lambda: bool(batches))
+        async with service.watch.partitions.lock:
+            # What is published now waits.
+            await asyncio.to_thread(publish, settings, flows, block(scan()), block(scan()))
+            await service.require_progress()
+            assert service.metrics.value("flowhawk_lag_messages", partition) == 2
+            assert begun <= caught_up() <= time.time()
+            waiting_since = caught_up()
+        await until(lambda: sum(len(batch.messages) for batch in batches) == 3)
+        await service.require_progress()
+        assert service.metrics.value("flowhawk_lag_messages", partition) == 0
+        assert caught_up() > waiting_since
+        await service.track()
+    for stage in HEARTBEATS:
+        assert service.metrics.value("flowhawk_heartbeat_timestamp_seconds", {"stage": stage}) >= begun
+
+
+async def test_what_a_transaction_left_unfinished_is_nothing_that_waits(settings: Settings) -> None:
+    address, flows = settings.kafka.bootstrap_servers[0], settings.topics.flows.name
+    batches = list[Batch]()
+    service = Service(settings, [], batches.append)
+    async with service, AIOKafkaProducer(bootstrap_servers=address, transactional_id=flows) as producer:
+        async with producer.transaction():
+            await producer.send_and_wait(flows, block(scan()))
+        await until(lambda: bool(batches))
+        await producer.begin_transaction()
+        await producer.send_and_wait(flows, block(scan()))
+        await producer.abort_transaction()
+        await until(lambda: service.app.consumer.behind_gap(TP(flows, 0), 2) == 4)
+        assert (await service._progress())[1] == 0
+    assert await asyncio.to_thread(end_offset, address, flows) == 4
+    assert len(batches) == 1
+
+
+async def test_a_thread_that_hangs_does_not_keep_the_watchdog_from_its_round(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.service._ANSWER_SECONDS", 0.1)
+    go_on = threading.Event()
+    service = Service(settings, [])
+    async with service:
+        await until(lambda: not service.not_ready())
+        service.watch._executor.submit(go_on.wait, 30)
+        await service.track()
+        assert service.metrics.value("flowhawk_heartbeat_timestamp_seconds", {"stage": "judge"}) == 0
+        go_on.set()
 
 
 async def test_the_mark_of_a_complete_input_closes_everything(settings: Settings) -> None:
