@@ -167,10 +167,17 @@ def samples(page: str) -> dict[str, float]:
     return {name: float(value) for name, value in lines}
 
 
-def check_metrics(page: str) -> None:
-    """Let Prometheus' own tool judge an exposition; where it is missing, CI fails and others are told."""
-    if shutil.which("promtool") is None:
-        reason = "not checked, for promtool is not installed; on Debian: apt-get install prometheus"
+def installed(program: str) -> str:
+    """Return the path of a program of Prometheus; where it is missing, CI fails and others are told."""
+    path = shutil.which(program)
+    if path is None:
+        reason = f"not checked, for {program} is not installed; on Debian it is in prometheus, prometheus-alertmanager"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    assert path is not None
+    return path
+
+
+def check_metrics(page: str) -> None:
+    """Let Prometheus' own tool judge an exposition."""
+    done = subprocess.run([installed("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

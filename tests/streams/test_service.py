@@ -143,7 +143,7 @@ async def test_what_a_transaction_left_unfinished_is_nothing_that_waits(settings
         await producer.begin_transaction()
         await producer.send_and_wait(flows, block(scan()))
         await producer.abort_transaction()
-        await until(lambda: service.app.consumer.behind_gap(TP(flows, 0), 2) == 4)
+        await until(lambda: cast("BatchingConsumer", service.app.consumer).behind_gap(TP(flows, 0), 2) == 4)
         assert (await service._progress())[1] == 0
     assert await asyncio.to_thread(end_offset, address, flows) == 4
     assert len(batches) == 1
