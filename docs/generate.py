@@ -16,6 +16,7 @@ import yaml
 
 from detectors.catalogue import catalogue
 from detectors.finding import json_schema
+from docs import dashboards
 from docs.cases import cases_part
 from docs.formats import EXAMPLES, severities_part
 from docs.markdown import table
@@ -204,6 +205,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
 """What can be made between the marks of a page."""
 
 FILES: Final[Mapping[str, Callable[[], str]]] = {
+    **dashboards.FILES,
     "config/flowhawk.yaml": configuration,
     "docs/explanation/quality-delay.svg": delay_plot,
     "docs/explanation/quality-recall.svg": recall_plot,

@@ -1,32 +1,30 @@
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import promql_parser
 import pytest
 import yaml
 
 from streams.declared_metrics import DECLARED, names
 from streams.settings import Settings
 from tests.compose import ROOT, stack
+from tests.streams.programs import installed
 
 CONFIG = ROOT / "config"
 RULES = CONFIG / "prometheus" / "rules" / "flowhawk.yml"
 DASHBOARDS = sorted((CONFIG / "grafana" / "dashboards").glob("*.json"))
 SERVICES = stack().services
+TARGET = ("instance", "job")
+FOREIGN = {"up", "process_start_time_seconds", "process_resident_memory_bytes"}
 
 
 def run(program: str, *arguments: str) -> None:
-    """Run a checker; where it is missing, CI fails and others are told what was not checked."""
-    if shutil.which(program) is None:
-        reason = f"not checked, for {program} is not installed; on Debian it is in prometheus, prometheus-alertmanager"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    answer = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    answer = subprocess.run([installed(program), *arguments], capture_output=True, text=True, check=False, timeout=60)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
@@ -57,100 +55,12 @@ def assert_answers(address: str) -> None:
     assert int(port) in SERVICES[host].listens_on
 
 
-def rule_test(
-    tmp_path: Path, series: Mapping[str, str], at: str, firing: Mapping[str, list[Mapping[str, str]]]
-) -> None:
-    """Play series to the rules and compare the labels of the alerts that fire."""
-    expected = [
-        {
-            "alertname": name,
-            "eval_time": at,
-            "exp_alerts": [{"exp_labels": labels} for labels in firing.get(name, [])],
-        }
-        for name in (
-            "FlowhawkDown",
-            "FlowhawkNoRecords",
-            "FlowhawkRestarting",
-            "FlowhawkCheckpointOld",
-            "FlowhawkConfigReloadFailed",
-        )
-    ]
-    rules = document(RULES)
-    for rule in rules["groups"][0]["rules"]:
-        del rule["annotations"]
-    (tmp_path / "rules.yml").write_text(json.dumps(rules))
-    case = {
-        "interval": "1m",
-        "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "alert_rule_test": expected,
-    }
-    test = tmp_path / "test.yml"
-    test.write_text(json.dumps({"rule_files": ["rules.yml"], "tests": [case]}))
-    run("promtool", "test", "rules", str(test))
-
-
-UP = 'up{job="flowhawk", instance="192.0.2.1:9469"}'
-STANDBY = 'up{job="flowhawk", instance="192.0.2.2:9469"}'
-RECORDS = 'flowhawk_records_total{job="flowhawk", instance="192.0.2.1:9469"}'
-STANDBY_RECORDS = 'flowhawk_records_total{job="flowhawk", instance="192.0.2.2:9469"}'
-
-
 def test_prometheus_accepts_its_configuration_and_the_rules() -> None:
     run("promtool", "check", "config", str(CONFIG / "prometheus" / "prometheus.yml"))
 
 
 def test_alertmanager_accepts_its_configuration() -> None:
     run("amtool", "check-config", str(CONFIG / "alertmanager" / "alertmanager.yml"))
-
-
-def test_no_alert_fires_while_one_worker_reads_and_another_stands_by(tmp_path: Path) -> None:
-    series = {UP: "1x60", STANDBY: "1x60", RECORDS: "0+1000x60", STANDBY_RECORDS: "0x60"}
-    rule_test(tmp_path, series, "50m", {})
-
-
-def test_a_worker_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    series = {UP: "1x60", STANDBY: "1x10 0x50", RECORDS: "0+1000x60"}
-    labels = {"severity": "critical", "job": "flowhawk", "instance": "192.0.2.2:9469"}
-    rule_test(tmp_path, series, "20m", {"FlowhawkDown": [labels]})
-
-
-def test_an_alert_fires_when_no_worker_is_left_to_be_asked(tmp_path: Path) -> None:
-    series = {UP: "1x10 stale", RECORDS: "0+1000x10 stale"}
-    rule_test(tmp_path, series, "20m", {"FlowhawkDown": [{"severity": "critical", "job": "flowhawk"}]})
-
-
-def test_an_alert_fires_when_no_records_come(tmp_path: Path) -> None:
-    series = {UP: "1x60", RECORDS: "0+1000x10 10000x50"}
-    rule_test(tmp_path, series, "50m", {"FlowhawkNoRecords": [{"severity": "warning"}]})
-
-
-def test_a_worker_that_keeps_restarting_is_named(tmp_path: Path) -> None:
-    started = 'process_start_time_seconds{job="flowhawk", instance="192.0.2.2:9469"}'
-    other = 'process_start_time_seconds{job="grafana", instance="192.0.2.3:3000"}'
-    build = 'flowhawk_build_info{job="flowhawk", instance="192.0.2.2:9469"}'
-    series = {UP: "1x60", RECORDS: "0+1000x60", started: "0x15 100x3 200x3 300x30", other: "0+1x60", build: "1x60"}
-    labels = {"severity": "critical", "job": "flowhawk", "instance": "192.0.2.2:9469"}
-    rule_test(tmp_path, series, "30m", {"FlowhawkRestarting": [labels]})
-    rule_test(tmp_path, series, "55m", {})
-
-
-def test_an_alert_fires_when_records_come_and_checkpoints_do_not(tmp_path: Path) -> None:
-    written = 'flowhawk_checkpoint_timestamp_seconds{job="flowhawk", instance="192.0.2.1:9469"}'
-    standby = 'flowhawk_checkpoint_timestamp_seconds{job="flowhawk", instance="192.0.2.2:9469"}'
-    series = {UP: "1x60", RECORDS: "0+1000x60", written: "0+60x10 600x50", standby: "0x60"}
-    rule_test(tmp_path, series, "9m", {})
-    rule_test(tmp_path, series, "30m", {"FlowhawkCheckpointOld": [{"severity": "warning"}]})
-    rule_test(tmp_path, series | {RECORDS: "0+1000x12 12000x50"}, "20m", {})
-
-
-def test_a_worker_that_could_not_read_its_settings_again_is_named(tmp_path: Path) -> None:
-    good = 'flowhawk_config_last_reload_successful{job="flowhawk", instance="192.0.2.1:9469"}'
-    bad = 'flowhawk_config_last_reload_successful{job="flowhawk", instance="192.0.2.2:9469"}'
-    series = {UP: "1x60", STANDBY: "1x60", RECORDS: "0+1000x60", good: "1x60", bad: "1x10 0x20 1x30"}
-    labels = {"severity": "warning", "job": "flowhawk", "instance": "192.0.2.2:9469"}
-    rule_test(tmp_path, series, "15m", {})
-    rule_test(tmp_path, series, "25m", {"FlowhawkConfigReloadFailed": [labels]})
-    rule_test(tmp_path, series, "40m", {})
 
 
 def test_every_target_is_a_service_that_listens_there() -> None:
@@ -187,14 +97,93 @@ def test_grafana_finds_the_dashboards_where_they_are_mounted() -> None:
     assert sorted(folder.glob("*.json")) == DASHBOARDS != []
 
 
+def parts(query: str) -> list[Any]:
+    """List every part of a query, variables of Grafana filled in."""
+    found: list[Any] = []
+    promql_parser.walk(promql_parser.parse(re.sub(r"\$__(range|rate_interval)", "5m", query)), found.append)
+    return found
+
+
+def selectors(query: str) -> list[promql_parser.VectorSelector]:
+    several = [part for part in parts(query) if isinstance(part, promql_parser.VectorSelector)]
+    return several + [part.vector_selector for part in parts(query) if isinstance(part, promql_parser.MatrixSelector)]
+
+
+def labels_of(name: str) -> set[str]:
+    """Return the labels of a series; all have those of the target."""
+    if name.startswith("flowhawk_"):
+        metric = name if name in DECLARED else name.rpartition("_")[0]
+        return {*DECLARED[metric][2], *({"le"} if name.endswith("_bucket") else ()), *TARGET}
+    assert name in FOREIGN
+    return {*TARGET}
+
+
+def made(query: str) -> set[str]:
+    """Return the labels that a query makes itself."""
+    calls = [part for part in parts(query) if isinstance(part, promql_parser.Call)]
+    return {str(call.args[1].val) for call in calls if call.func.name == "label_replace"}
+
+
+def grouped(query: str) -> set[str]:
+    """Return the labels that a query groups or matches by."""
+    several = set[str]()
+    for part in parts(query):
+        if isinstance(part, promql_parser.AggregateExpr) and part.modifier is not None:
+            several |= set(part.modifier.labels)
+        if isinstance(part, promql_parser.BinaryExpr) and part.modifier is not None:
+            several |= set(part.modifier.matching.labels if part.modifier.matching is not None else ())
+    return several
+
+
 @pytest.mark.parametrize("query", dashboard_queries() + rule_queries())
 def test_queries_use_only_metrics_and_labels_that_exist(query: str) -> None:
-    used = set(re.findall(r"\bflowhawk_\w+", query))
-    assert used <= names()
-    assert used or "up{" in query
-    labels = {label for name in used for label in DECLARED.get(name, ("", "", ()))[2]}
-    grouped = re.findall(r"\b(?:by|without) \(([^)]*)\)", query)
-    assert {label.strip() for group in grouped for label in group.split(",")} <= labels | {"instance", "job"}
+    used = selectors(query)
+    assert used
+    for selector in used:
+        assert selector.name in names() | FOREIGN
+        matched = {matcher.name for matcher in selector.matchers.matchers}
+        assert matched <= labels_of(selector.name)
+    assert grouped(query) <= made(query).union(*(labels_of(selector.name) for selector in used if selector.name))
+
+
+@pytest.mark.parametrize(
+    "query", ["flowhawk_nothing_total", 'flowhawk_hosts{host="a"}', "sum by (vpc) (flowhawk_hosts)"]
+)
+def test_a_query_for_what_does_not_exist_is_noticed(query: str) -> None:
+    with pytest.raises((AssertionError, KeyError)):
+        test_queries_use_only_metrics_and_labels_that_exist(query)
+
+
+@pytest.mark.parametrize("panel", list(panels()), ids=lambda panel: panel["title"])
+def test_names_of_series_are_labels_that_the_query_has(panel: Mapping[str, Any]) -> None:
+    for target in panel["targets"]:
+        shown = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+        aggregated = any(isinstance(part, promql_parser.AggregateExpr) for part in parts(target["expr"]))
+        bare = {label for selector in selectors(target["expr"]) for label in labels_of(selector.name or "")}
+        assert shown <= (grouped(target["expr"]) if aggregated else bare)
+
+
+def test_every_metric_of_traffic_and_of_findings_is_on_a_dashboard() -> None:
+    shown = {selector.name for query in dashboard_queries() for selector in selectors(query)}
+    assert not [name for name in DECLARED if name.startswith("flowhawk_traffic_") and name not in shown]
+    for name in (
+        "flowhawk_open_findings",
+        "flowhawk_findings_total",
+        "flowhawk_lag_messages",
+        "flowhawk_stage_seconds_sum",
+    ):
+        assert name in shown
+
+
+def test_metrics_named_in_pages_exist() -> None:
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    named = {
+        (page.name, name) for page in pages for name in re.findall(r"`(flowhawk_[a-z_]+)", page.read_text("utf-8"))
+    }
+    known = names() | DECLARED.keys()
+    assert [
+        each for each in named if each[1] not in known and not any(name.startswith(each[1]) for name in known)
+    ] == []
 
 
 @pytest.mark.parametrize("query", dashboard_queries())
@@ -205,12 +194,22 @@ def test_prometheus_understands_the_queries_of_the_dashboards(query: str, tmp_pa
     run("promtool", "check", "rules", str(rules))
 
 
-def test_panels_do_not_cover_each_other() -> None:
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_panels_do_not_cover_each_other(path: Path) -> None:
+    dashboard = json.loads(path.read_text(encoding="utf-8"))
     cells = [
         (x, y)
-        for place in (panel["gridPos"] for panel in panels())
+        for place in (panel["gridPos"] for panel in dashboard["panels"])
         for x in range(place["x"], place["x"] + place["w"])
         for y in range(place["y"], place["y"] + place["h"])
     ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24
+    assert dashboard["uid"] == path.stem
+    numbers = [panel["id"] for panel in dashboard["panels"]]
+    assert len(numbers) == len(set(numbers))
+
+
+def test_the_page_that_grafana_opens_with_is_one_of_the_dashboards() -> None:
+    home = SERVICES["grafana"].environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert Path(home).name in {path.name for path in DASHBOARDS}

@@ -179,5 +179,7 @@ def installed(program: str) -> str:
 
 def check_metrics(page: str) -> None:
     """Let Prometheus' own tool judge an exposition."""
-    done = subprocess.run([installed("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [installed("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
