@@ -30,7 +30,15 @@ from streams.dead_letters import RAW_BYTES, dead_letters
 from streams.declared_metrics import DECLARED
 from streams.kafka_settings import Topic, TopicSettings
 from streams.records import REFUSED
-from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER
+from streams.records.contract import (
+    DIALECT_HEADER,
+    FORMAT_HEADER,
+    LINE_HEADER,
+    POSITION_HEADER,
+    SAMPLING_HEADER,
+    SOURCE_HEADER,
+    WATERMARK_HEADER,
+)
 from streams.sink_settings import sinks
 
 ROOT: Final = Path(__file__).parent.parent
@@ -153,6 +161,9 @@ _HEADERS: Final = {
     FORMAT_HEADER: "Fields of the lines, in order.",
     DIALECT_HEADER: "Dialect of the lines; without it, the lines themselves tell.",
     SAMPLING_HEADER: "Of how many records each here is a sample; their statistics are scaled up.",
+    SOURCE_HEADER: "What the lines were read from, such as a path or an object.",
+    POSITION_HEADER: "How far that had been read, as on the topic of positions; `end` where that was all.",
+    LINE_HEADER: "Number of the first line in what it was read from; the first is 1.",
     WATERMARK_HEADER: "On an empty message: the input ends here, so that every pane closes.",
     "flowhawk-reason": "Why the line was refused.",
     "flowhawk-topic": "Topic it came from.",
@@ -169,7 +180,10 @@ def headers_part() -> str:
     refused = pl.DataFrame([(0, 1, "", bytes(RAW_BYTES + 1))], schema=REFUSED, orient="row")
     (_, dead_letter), *_ = dead_letters(refused, topics["flows"].name, 0, [0])
     used = {
-        "flows": (FORMAT_HEADER, DIALECT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER),
+        "flows": (
+            *(FORMAT_HEADER, DIALECT_HEADER, SAMPLING_HEADER),
+            *(SOURCE_HEADER, POSITION_HEADER, LINE_HEADER, WATERMARK_HEADER),
+        ),
         "flows_dead_letter": dead_letter,
         "flows_late": (FORMAT_HEADER,),
     }

@@ -174,7 +174,7 @@ class Ingest:
         chosen = self._selection.apply(block)
         try:
             if chosen is not None:
-                self._transactions.send(chosen)
+                messages = self._transactions.send(chosen)
         except InputError as error:
             # It would not fit the next time either, so it counts as read.
             self._problem(error)
@@ -182,7 +182,7 @@ class Ingest:
             if chosen is not None:
                 self._sent.records += chosen.lines
                 self._sent.bytes += len(chosen.value)
-                self._sent.messages += 1
+                self._sent.messages += messages
                 self._free_at = max(self._free_at, time.monotonic()) + chosen.lines / self._selection.rate
         self._pending.append((source, block))
         self._pending_bytes += len(block.value)

@@ -14,8 +14,10 @@ from kafka.errors import (
 
 from streams.errors import InputError, KafkaUnavailable, ServiceError
 from streams.kafka_settings import KafkaSettings, TopicSettings, client_arguments
+from streams.messages import pieces
 from streams.positions import records_of
 from streams.publish import MESSAGE_BYTES
+from streams.records import RecordSettings
 from streams.sources import Block, Position
 from streams.topics import ANSWER_SECONDS, require_topics, unavailable
 
@@ -41,6 +43,8 @@ class Transactions:
         The topics of flows and of positions.
     name
         Name of the ingest.
+    records
+        How lines are written, so that messages name their dialect; None leaves that out.
 
     Raises
     ------
@@ -48,11 +52,14 @@ class Transactions:
         When a topic is missing, or the broker cannot be used.
     """
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, name: str) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, topics: TopicSettings, name: str, records: RecordSettings | None = None
+    ) -> None:
         require_topics(kafka, [topics.flows, topics.positions])
         self._kafka = kafka
         self._topics = topics
         self._name = name
+        self._records = records
         self._sent: list[Any] = []
         self._open = False
         self._producer = self._call(
@@ -76,8 +83,15 @@ class Transactions:
         )
         self._call(self._producer.init_transactions)
 
-    def send(self, block: Block) -> None:
-        """Add a block to the transaction; it begins with its first one.
+    def send(self, block: Block, records_per_message: int = 0) -> int:
+        """Add a block to the transaction, which begins with its first one; return how many messages it has.
+
+        Parameters
+        ----------
+        block
+            The block.
+        records_per_message
+            Cut it into messages of so many lines; 0 sends it as one message.
 
         Raises
         ------
@@ -89,16 +103,17 @@ class Transactions:
             When Kafka does not take it.
         """
         self._begin()
+        topic = self._topics.flows.name
+        messages = list(pieces(block, records_per_message, self._records))
         try:
-            future = self._call(
-                self._producer.send, self._topics.flows.name, block.value, headers=list(block.headers.items())
-            )
+            for each in messages:
+                self._sent.append(self._call(self._producer.send, topic, each.value, headers=each.headers))
         except MessageSizeTooLargeError as error:
             raise InputError(
                 f"{block.origin}:{block.line}: {len(block.value):,} bytes of lines do not fit into a Kafka message; "
                 "is this a flow log?"
             ) from error
-        self._sent.append(future)
+        return len(messages)
 
     def commit(self, positions: Mapping[str, Position], forgotten: Iterable[str]) -> None:
         """Commit what was sent together with positions.

@@ -28,6 +28,7 @@ TESTED_ELSEWHERE: Final = {
     "detectors/statistics/recent.py": "tests/detectors/statistics/test_baselines.py",
     "streams/alertmanager/surge.py": "tests/streams/alertmanager/test_book.py",
     "streams/app.py": "tests/streams/test_transport.py",
+    "streams/block_settings.py": "tests/streams/sources/test_cutter.py",
     "streams/checkpoint_settings.py": "tests/streams/test_settings.py",
     "streams/commands/generate.py": "tests/streams/generate/test_command.py",
     "streams/commands/topics.py": "tests/streams/test_topics.py",

@@ -37,9 +37,11 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
     # The client logs every attempt; what matters is in the error.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     sources = [source_at(place) for place in chosen]
+    for source in sources:
+        source.cut_into(settings.blocks)
     begin = time.monotonic()
     selection = Selection(settings.selection, settings.records)
-    with Transactions(settings.kafka, settings.topics, settings.ingest.name) as transactions:
+    with Transactions(settings.kafka, settings.topics, settings.ingest.name, settings.records) as transactions:
         positions = read_positions(settings.kafka, settings.topics.positions, settings.ingest.name)
         ingest = Ingest(
             transactions, sources, positions, settings.ingest, selection, report=lambda line: click.echo(line, err=True)

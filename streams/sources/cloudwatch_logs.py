@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
+from streams.block_settings import BlockSettings, of_bytes
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.aws import AwsSettings, client, told
@@ -76,7 +77,7 @@ class CloudWatchLogsSource(Source):
         self._logs = logs
         self._settings = settings
         self._headers = {} if settings.format is None else {FORMAT_HEADER: settings.format.encode()}
-        self._block_bytes = block_bytes
+        self._cut = of_bytes(block_bytes)
         self._behind = -1
         self._line = 1
         self._consumed = 0
@@ -139,6 +140,10 @@ class CloudWatchLogsSource(Source):
         known = positions.get(self._place)
         if known is not None and not known.content:
             self._behind = known.offset
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Put so many events into a block."""
+        self._cut = settings
 
     def acknowledge(self, block: Block) -> None:
         """Nothing to do: CloudWatch keeps no position."""
@@ -210,7 +215,7 @@ class CloudWatchLogsSource(Source):
             lines.append(_line(event.message))
             size += len(lines[-1]) + 1
             reached = position
-            if size >= self._block_bytes:
+            if size >= self._cut.bytes or len(lines) >= self._cut.records:
                 yield self._block(lines, reached)
                 lines, size = [], 0
         if lines:

@@ -7,6 +7,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
 
 
@@ -125,6 +126,13 @@ class Source(ABC):
 
         Is called before `blocks`, if at all.
         """
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Cut blocks so; a source whose blocks come as they are has nothing to cut.
+
+        Is called before `blocks`, if at all.
+        """
+        del settings
 
     @abstractmethod
     def acknowledge(self, block: Block) -> None:

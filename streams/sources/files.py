@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self, cast
 
+from streams.block_settings import BlockSettings, of_bytes
 from streams.errors import InputError
 from streams.sources.contract import Block, Position, Source
 from streams.sources.lines import BLOCK_BYTES, Lines
@@ -30,7 +31,8 @@ class FileSource(Source):
             self._size = 0 if path == "-" else Path(path).stat().st_size
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-        self._lines = Lines(self._opened, path, block_bytes=block_bytes)
+        self._cut = of_bytes(block_bytes)
+        self._lines: Lines | None = None
 
     @classmethod
     def takes(cls, place: str) -> bool:
@@ -50,12 +52,17 @@ class FileSource(Source):
     @property
     def consumed(self) -> int:
         """Stored bytes read so far."""
-        return self._lines.consumed
+        return 0 if self._lines is None else self._lines.consumed
 
     def blocks(self) -> Iterator[Block]:
         """Cut the file into blocks of whole lines; a header line's format goes with every block behind it."""
         with self._opened:
+            self._lines = Lines(self._opened, self.path, cut=self._cut)
             yield from behind(self._lines.blocks(), self._positions)
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Cut the text so."""
+        self._cut = settings
 
     def resume(self, positions: Mapping[str, Position]) -> None:
         """Go on behind what Kafka has; standard input is never the same again, and read whole."""

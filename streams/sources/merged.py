@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Self
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
 from streams.records import Message, NetworkSettings, RecordSettings, decode
 from streams.records.aws_text import AwsText
@@ -87,6 +88,11 @@ class MergedSource(Source):
         """Pass it on to all of them."""
         for source in self._sources:
             source.resume(positions)
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Pass it on to all of them."""
+        for source in self._sources:
+            source.cut_into(settings)
 
     def acknowledge(self, block: Block) -> None:
         """Pass it on to the source that the block came from."""

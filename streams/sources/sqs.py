@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from streams.block_settings import BlockSettings, of_bytes
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.aws import AwsSettings, GoneError, client, told
@@ -75,7 +76,7 @@ class SqsSource(Source):
         self._parked = None if settings.parked is None else self._url(settings.parked)
         headers = {} if settings.format is None else {FORMAT_HEADER: settings.format.encode()}
         self._reader = ObjectReader(
-            s3, parallel=settings.parallel, headers=headers, told=self._object_read, block_bytes=block_bytes
+            s3, parallel=settings.parallel, headers=headers, told=self._object_read, cut=of_bytes(block_bytes)
         )
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -131,6 +132,10 @@ class SqsSource(Source):
     def resume(self, positions: Mapping[str, Position]) -> None:
         """Leave out what Kafka has of objects in S3."""
         self._known = {origin: each for origin, each in positions.items() if origin.startswith("s3://")}
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Cut the text of objects so."""
+        self._reader.cut = settings
 
     def acknowledge(self, block: Block) -> None:
         """Delete the messages of an object, once Kafka has all of it and of the others in them."""

@@ -128,7 +128,7 @@ class _Fed(EndpointSource):
     def blocks(self) -> Iterator[Block]:
         for number in range(3):
             lines = "\n".join(flow(end=NINE + second) for second in range(1500)).encode()
-            self.take(f"request-{number}", blocks_of([lines], self.origin(f"request-{number}"), {}, 50_000, 1 << 20))
+            self.take(f"request-{number}", blocks_of([lines], self.origin(f"request-{number}"), {}, self.cut, 1 << 20))
         self.stop()
         yield from super().blocks()
 
