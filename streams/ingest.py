@@ -1,31 +1,21 @@
 """Several sources into Kafka at once, each record exactly once over any number of crashes."""
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from streams.errors import InputError
+from streams.gathered import Gathered, Item
 from streams.ingest_settings import IngestSettings
+from streams.records import RecordSettings
 from streams.selection import Selection
 from streams.sources import Block, Position, Source
 from streams.transactions import Transactions
 
-_WAITING_BLOCKS: Final = 32
-"""Blocks that may wait to be sent; sources wait for room."""
-
 _STOP_SECONDS: Final = 2.0
 """How long a source may take to end once it was told to; one that hangs is left behind."""
-
-
-class _Item(NamedTuple):
-    """What a source's thread hands over: a block, or how the source ended."""
-
-    source: Source
-    block: Block | None
-    error: BaseException | None = None
 
 
 @dataclass
@@ -71,6 +61,8 @@ class Ingest:
         When to commit.
     selection
         Chooses what is published of what is read.
+    records
+        How lines are written, to publish what ends first before what ends later.
     report
         Is called, in any thread, with one line about each problem.
     """
@@ -83,6 +75,7 @@ class Ingest:
         settings: IngestSettings,
         selection: Selection,
         *,
+        records: RecordSettings,
         report: Callable[[str], None],
     ) -> None:
         self._transactions = transactions
@@ -90,7 +83,7 @@ class Ingest:
         self._settings = settings
         self._selection = selection
         self._report = report
-        self._waiting: queue.Queue[_Item] = queue.Queue(_WAITING_BLOCKS)
+        self._gathered = Gathered(sources, records)
         self._stopped = threading.Event()
         self._problems = threading.Lock()
         self._sent = Ingested()
@@ -112,20 +105,13 @@ class Ingest:
         streams.errors.KafkaUnavailable
             When Kafka does not take records any more.
         """
-        threads = [
-            threading.Thread(target=self._read, args=(source,), name=source.name, daemon=True)
-            for source in self._sources
-        ]
-        for thread in threads:
-            thread.start()
-        reading = len(threads)
+        self._gathered.start()
         try:
-            while reading:
+            while not self._gathered.ended:
                 item = self._next()
                 if item is not None and item.block is not None:
                     self._send(item.source, item.block)
                 elif item is not None:
-                    reading -= 1
                     self._ended(item)
                 elif self._pending:
                     self._commit()
@@ -139,22 +125,11 @@ class Ingest:
     def stop(self) -> None:
         """Let it come to an end: what has been read is committed, the rest is left for the next time."""
         self._stopped.set()
+        self._gathered.stop()
         for source in self._sources:
             source.stop()
 
-    def _read(self, source: Source) -> None:
-        """Hand over the blocks of a source; runs in its thread."""
-        error: BaseException | None = None
-        try:
-            for block in source.blocks():
-                if self._stopped.is_set():
-                    break
-                self._waiting.put(_Item(source, block))
-        except BaseException as raised:  # noqa: BLE001 - is raised again where it ends everything
-            error = raised
-        self._waiting.put(_Item(source, None, error))
-
-    def _next(self) -> _Item | None:
+    def _next(self) -> Item | None:
         """Wait for a block; None when it is time to commit first, or when nothing comes."""
         now = time.monotonic()
         left = self._due - now if self._pending else _STOP_SECONDS
@@ -163,10 +138,7 @@ class Ingest:
             return None
         if self._pending_bytes >= self._settings.transaction_bytes:
             return None
-        try:
-            return self._waiting.get(timeout=max(left, 0.0))
-        except queue.Empty:
-            return None
+        return self._gathered.next(max(left, 0.0))
 
     def _send(self, source: Source, block: Block) -> None:
         if not self._pending:
@@ -200,7 +172,7 @@ class Ingest:
         self._pending = []
         self._pending_bytes = 0
 
-    def _ended(self, item: _Item) -> None:
+    def _ended(self, item: Item) -> None:
         if isinstance(item.error, InputError):
             self._problem(item.error)
         elif item.error is not None:

@@ -44,7 +44,13 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
     with Transactions(settings.kafka, settings.topics, settings.ingest.name, settings.records) as transactions:
         positions = read_positions(settings.kafka, settings.topics.positions, settings.ingest.name)
         ingest = Ingest(
-            transactions, sources, positions, settings.ingest, selection, report=lambda line: click.echo(line, err=True)
+            transactions,
+            sources,
+            positions,
+            settings.ingest,
+            selection,
+            records=settings.records,
+            report=lambda line: click.echo(line, err=True),
         )
 
         def end(number: int, _: object) -> None:

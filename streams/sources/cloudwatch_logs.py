@@ -81,6 +81,7 @@ class CloudWatchLogsSource(Source):
         self._behind = -1
         self._line = 1
         self._consumed = 0
+        self._waits = False
         self._stopped = threading.Event()
 
     @classmethod
@@ -110,6 +111,11 @@ class CloudWatchLogsSource(Source):
         """Bytes of messages read so far."""
         return self._consumed
 
+    @property
+    def waits(self) -> bool:
+        """Whether the next window has not passed yet, or cannot be read."""
+        return self._waits
+
     def blocks(self) -> Iterator[Block]:
         """Read windows as soon as nothing can be added to them, until the end or until stopped."""
         start, pause = self._start(), _PAUSE_SECONDS
@@ -118,6 +124,7 @@ class CloudWatchLogsSource(Source):
             end = start + self._window
             end = end if last is None else min(end, last)
             early = (end - _milliseconds(datetime.now(UTC))) / 1000 + self._settings.delay_seconds
+            self._waits = early > 0
             if early > 0:
                 self._stopped.wait(early)
                 continue
@@ -130,6 +137,7 @@ class CloudWatchLogsSource(Source):
                     raise
                 # Nothing of it has been yielded, or it is behind the position by now.
                 self.on_problem(error)
+                self._waits = True
                 self._stopped.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue

@@ -46,6 +46,8 @@ class Block:
         Number of its first line in the origin; the first line of an origin is 1.
     content
         What tells this content of the origin from another under the same name, for example an ETag.
+    start
+        Where it begins in the origin, if positions are offsets into text and it may be cut behind any line; else None.
     """
 
     value: bytes
@@ -55,6 +57,7 @@ class Block:
     position: int
     line: int = 1
     content: str = ""
+    start: int | None = None
 
 
 class PlaceSettings(BaseModel):
@@ -109,6 +112,21 @@ class Source(ABC):
     @abstractmethod
     def consumed(self) -> int:
         """Bytes read so far, as stored."""
+
+    def begin(self) -> Block | None:
+        """Return the first block without beginning to read; None where that cannot be done, or there is none.
+
+        Raises
+        ------
+        streams.errors.InputError
+            When it cannot be read.
+        """
+        return None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has given all that there is by now, and waits for more; then it holds up no other source."""
+        return False
 
     @abstractmethod
     def blocks(self) -> Iterator[Block]:

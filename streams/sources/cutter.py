@@ -117,14 +117,15 @@ class Cutter:
         inner = np.flatnonzero(codes[np.minimum(begins[1:], len(text) - 1)] - _SMALL_A < _LETTERS) + 1
         cuts = [index for index in inner.tolist() if header_format(text[begins[index] : ends[index]]) is not None]
         for first, last in zip([0, *cuts], [*cuts, ends.size], strict=True):
-            value, end = text[begins[first] : ends[last - 1]], min(int(ends[last - 1]) + 1, len(text))
-            self._position += end - int(begins[first])
-            yield self._block(value, last - first)
+            size = min(int(ends[last - 1]) + 1, len(text)) - int(begins[first])
+            yield self._block(text[begins[first] : ends[last - 1]], last - first, size)
 
-    def _block(self, value: bytes, lines: int) -> Block:
+    def _block(self, value: bytes, lines: int, size: int) -> Block:
+        start = self._position
+        self._position += size
         announced = header_format(value[: value.find(b"\n")] if lines > 1 else value)
         if announced is not None:
             self._headers[FORMAT_HEADER] = announced.encode()
-        block = Block(value, dict(self._headers), lines, self._origin, self._position, self._line, self._content)
+        block = Block(value, dict(self._headers), lines, self._origin, self._position, self._line, self._content, start)
         self._line += lines
         return block

@@ -118,6 +118,11 @@ class EndpointSource(Source):
         """Bytes of blocks taken so far."""
         return self._consumed
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing that was posted is left to yield."""
+        return self._waiting.empty()
+
     def blocks(self) -> Iterator[Block]:
         """Serve until stopped, and yield what was posted."""
         with self._receiver:

@@ -1,18 +1,21 @@
 """Several sources as one, in order of event time, so that none makes the others late."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from heapq import heappop, heappush
-from typing import Self
+from contextlib import contextmanager
+from typing import Final, Self
 
 from streams.block_settings import BlockSettings
 from streams.errors import InputError
-from streams.records import Message, NetworkSettings, RecordSettings, decode
-from streams.records.aws_text import AwsText
+from streams.records import RecordSettings
 from streams.sources.contract import Block, Position, Source
+from streams.sources.merge import Merge
+
+_AT_ONCE: Final = 32
+"""So many sources are opened at once; of more only the beginnings are looked at first."""
 
 
 class MergedSource(Source):
-    """Yields next what ends first: a block goes out once no source has one that ends earlier.
+    """Yields next what ends first. Sources that can show their beginning are opened only when it is their turn.
 
     Parameters
     ----------
@@ -61,26 +64,23 @@ class MergedSource(Source):
         if len(self._sources) == 1:
             yield from self._sources[0].blocks()
             return
-        failures: list[InputError] = []
-        unread = [source.blocks() for source in self._sources]
-        heads: list[tuple[int, int, Block]] = []
-
-        def read_on(index: int, reached: int) -> None:
-            try:
-                block = next(unread[index], None)
-            except InputError as error:
-                failures.append(error)
-            else:
-                if block is not None:
-                    heappush(heads, (max(reached, self._reached(block)), index, block))
-
-        for index in range(len(unread)):
-            read_on(index, 0)
-        while heads:
-            reached, index, block = heappop(heads)
-            self._origins[id(block)] = self._sources[index]
-            yield block
-            read_on(index, reached)
+        merge, failures = Merge(self._records), list[InputError]()
+        reading = {index: source.blocks() for index, source in enumerate(self._sources)}
+        for index, source in enumerate(self._sources):
+            with _noted(failures):
+                begin = source.begin() if len(self._sources) > _AT_ONCE else None
+                if begin is None:
+                    _read_on(merge, index, reading[index])
+                else:
+                    merge.expect(index, begin)
+        while merge:
+            index, block = merge.take()
+            if block is not None:
+                self._origins[id(block)] = self._sources[index]
+                yield block
+            if index not in merge:
+                with _noted(failures):
+                    _read_on(merge, index, reading[index])
         if failures:
             raise InputError("\n".join(str(failure) for failure in failures))
 
@@ -99,12 +99,16 @@ class MergedSource(Source):
         source = self._sources[0] if len(self._sources) == 1 else self._origins.pop(id(block))
         source.acknowledge(block)
 
-    def _reached(self, block: Block) -> int:
-        """Tell the time of a block: from its last line where that is plain text, else from all of it."""
-        message = Message(block.value, block.headers)
-        names = AwsText().layout(message, self._records).split()
-        fields = block.value[block.value.rfind(b"\n") + 1 :].split()
-        if "end" in names and len(fields) == len(names) and (end := fields[names.index("end")]).isdigit():
-            return int(end)
-        ends = decode(message, self._records, NetworkSettings()).table.frame["end"]
-        return int(ends.to_numpy().max()) if len(ends) else 0
+
+def _read_on(merge: Merge, index: int, blocks: Iterator[Block]) -> None:
+    block = next(blocks, None)
+    if block is not None:
+        merge.put(index, block)
+
+
+@contextmanager
+def _noted(failures: list[InputError]) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        failures.append(error)

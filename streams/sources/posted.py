@@ -103,6 +103,6 @@ def _numbered(blocks: Iterable[Block]) -> list[Block]:
     position, line = 0, 1
     for block in blocks:
         position += len(block.value) + 1
-        numbered.append(replace(block, position=position, line=line))
+        numbered.append(replace(block, position=position, line=line, start=None))
         line += block.lines
     return numbered

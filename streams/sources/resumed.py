@@ -62,4 +62,7 @@ def behind(blocks: Iterable[Block], positions: Mapping[str, Position]) -> Iterat
 
 def _tail(block: Block, size: int) -> Block:
     left_out = block.value[:size].count(b"\n")
-    return replace(block, value=block.value[size:], lines=block.lines - left_out, line=block.line + left_out)
+    start = None if block.start is None else block.start + size
+    return replace(
+        block, value=block.value[size:], lines=block.lines - left_out, line=block.line + left_out, start=start
+    )

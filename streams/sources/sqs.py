@@ -79,6 +79,7 @@ class SqsSource(Source):
             s3, parallel=settings.parallel, headers=headers, told=self._object_read, cut=of_bytes(block_bytes)
         )
         self._stopped = threading.Event()
+        self._waits = False
         self._lock = threading.Lock()
         self._known: dict[str, Position] = {}
         self._in_flight: set[Content] = set()
@@ -112,6 +113,11 @@ class SqsSource(Source):
         """Stored bytes of objects read so far."""
         return self._reader.consumed
 
+    @property
+    def waits(self) -> bool:
+        """Whether the queue had no message to give when it was last asked."""
+        return self._waits
+
     def blocks(self) -> Iterator[Block]:
         """Ask the queue, and read the objects that it tells of, until stopped."""
         ended = threading.Event()
@@ -120,11 +126,14 @@ class SqsSource(Source):
         try:
             while not self._stopped.is_set():
                 messages = self._receive()
+                self._waits = not messages
                 if not messages and self._settings.until_empty:
                     return
                 for block in self._reader.read(self._objects(messages), self._known):
                     self._yielded(block)
                     yield block
+                # Where fewer came than may come at a time, there are hardly any more, and asking takes long.
+                self._waits = len(messages) < _BATCH
         finally:
             ended.set()
             renewing.join()
