@@ -9,6 +9,7 @@ from typing import Final
 from streams.errors import InputError
 from streams.gathered import Gathered, Item
 from streams.ingest_settings import IngestSettings
+from streams.pace import Pace
 from streams.records import RecordSettings
 from streams.selection import Selection
 from streams.sources import Block, Position, Source
@@ -24,25 +25,33 @@ class Ingested:
 
     Attributes
     ----------
+    read
+        Records that were read: those that are published, dropped, sampled out, or fit into no message.
     records, bytes, messages
-        Lines, their bytes before compression, and the Kafka messages they are in.
+        Records that were published, their bytes before compression, and the Kafka messages they are in.
+    too_large
+        Records that were left out with a block that fits into no message.
     transactions
         Committed transactions.
     problems
         What could not be read or sent.
     """
 
+    read: int = 0
     records: int = 0
     bytes: int = 0
     messages: int = 0
+    too_large: int = 0
     transactions: int = 0
     problems: int = 0
 
     def add(self, sent: "Ingested") -> None:
         """Add what a transaction has committed."""
+        self.read += sent.read
         self.records += sent.records
         self.bytes += sent.bytes
         self.messages += sent.messages
+        self.too_large += sent.too_large
         self.transactions += 1
 
 
@@ -65,6 +74,10 @@ class Ingest:
         How lines are written, to publish what ends first before what ends later.
     report
         Is called, in any thread, with one line about each problem.
+    progress
+        Is called with how many records are committed whenever that has grown.
+    records_per_message
+        Cut blocks into messages of so many lines; 0 sends each block as one message.
     """
 
     def __init__(
@@ -77,19 +90,24 @@ class Ingest:
         *,
         records: RecordSettings,
         report: Callable[[str], None],
+        progress: Callable[[int], None] = lambda _: None,
+        records_per_message: int = 0,
     ) -> None:
         self._transactions = transactions
         self._sources = sources
         self._settings = settings
         self._selection = selection
         self._report = report
+        self._progress = progress
+        self._records_per_message = records_per_message
         self._gathered = Gathered(sources, records)
         self._stopped = threading.Event()
         self._problems = threading.Lock()
         self._sent = Ingested()
         self._pending: list[tuple[Source, Block]] = []
         self._pending_bytes = 0
-        self._due = self._free_at = 0.0
+        self._due = 0.0
+        self._pace = Pace(selection.rate)
         self.ingested = Ingested()
         for source in sources:
             source.on_problem = self._problem
@@ -133,8 +151,8 @@ class Ingest:
         """Wait for a block; None when it is time to commit first, or when nothing comes."""
         now = time.monotonic()
         left = self._due - now if self._pending else _STOP_SECONDS
-        if self._free_at > now:
-            self._stopped.wait(max(0.0, min(self._free_at - now, left)))
+        if (pause := self._pace.wait_seconds) > 0:
+            self._stopped.wait(max(0.0, min(pause, left)))
             return None
         if self._pending_bytes >= self._settings.transaction_bytes:
             return None
@@ -146,16 +164,18 @@ class Ingest:
         chosen = self._selection.apply(block)
         try:
             if chosen is not None:
-                messages = self._transactions.send(chosen)
+                sent = self._transactions.send(chosen, self._records_per_message)
         except InputError as error:
             # It would not fit the next time either, so it counts as read.
+            self._sent.too_large += block.records
             self._problem(error)
         else:
             if chosen is not None:
-                self._sent.records += chosen.lines
+                self._sent.records += sent.records
                 self._sent.bytes += len(chosen.value)
-                self._sent.messages += messages
-                self._free_at = max(self._free_at, time.monotonic()) + chosen.lines / self._selection.rate
+                self._sent.messages += sent.messages
+                self._pace.passed(sent.records)
+        self._sent.read += block.records
         self._pending.append((source, block))
         self._pending_bytes += len(block.value)
 
@@ -166,6 +186,7 @@ class Ingest:
         positions = {block.origin: Position(block.position, block.content) for _, block in self._pending}
         self._transactions.commit(positions, forgotten)
         self.ingested.add(self._sent)
+        self._progress(self.ingested.records)
         self._sent = Ingested()
         for source, block in self._pending:
             source.acknowledge(block)

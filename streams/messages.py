@@ -21,8 +21,8 @@ class Piece(NamedTuple):
     ----------
     value
         Its lines.
-    lines
-        How many they are.
+    records
+        How many of them are no header lines.
     headers
         Its headers.
     is_last
@@ -30,12 +30,12 @@ class Piece(NamedTuple):
     """
 
     value: bytes
-    lines: int
+    records: int
     headers: Headers
     is_last: bool
 
 
-def pieces(block: Block, records_per_message: int = 0, records: RecordSettings | None = None) -> Iterator[Piece]:
+def pieces(block: Block, records_per_message: int = 0, settings: RecordSettings | None = None) -> Iterator[Piece]:
     r"""Cut a block into messages.
 
     Parameters
@@ -44,7 +44,7 @@ def pieces(block: Block, records_per_message: int = 0, records: RecordSettings |
         The block.
     records_per_message
         How many lines a message may have; 0 makes one message of the block. Parquet is never cut.
-    records
+    settings
         How lines are written, so that their dialect can be told; None where nobody asks for it.
 
     Examples
@@ -53,22 +53,23 @@ def pieces(block: Block, records_per_message: int = 0, records: RecordSettings |
     >>> [(piece.value, dict(piece.headers)["flowhawk-source-line"]) for piece in pieces(block, 2)]
     [(b'one\ntwo', b'1'), (b'three', b'3')]
     """
-    headers = _headers(block, records)
+    headers = _headers(block, settings)
     if records_per_message == 0 or block.lines <= records_per_message or block.value.startswith(_PARQUET):
-        yield Piece(block.value, block.lines, [*headers, (LINE_HEADER, b"%d" % block.line)], is_last=True)
+        yield Piece(block.value, block.records, [*headers, (LINE_HEADER, b"%d" % block.line)], is_last=True)
         return
-    lines = block.value.split(b"\n")
+    lines, header_lines = block.value.split(b"\n"), block.lines - block.records
     for start in range(0, len(lines), records_per_message):
         some = lines[start : start + records_per_message]
         line = (LINE_HEADER, b"%d" % (block.line + start))
         is_last = start + records_per_message >= len(lines)
-        yield Piece(b"\n".join(some), len(some), [*headers, line], is_last)
+        records = len(some) - (header_lines if start == 0 else 0)
+        yield Piece(b"\n".join(some), records, [*headers, line], is_last)
 
 
-def _headers(block: Block, records: RecordSettings | None) -> Headers:
+def _headers(block: Block, settings: RecordSettings | None) -> Headers:
     headers = dict(block.headers)
-    if records is not None and DIALECT_HEADER not in headers:
-        dialect = stated_dialect(Message(block.value, headers), records)
+    if settings is not None and DIALECT_HEADER not in headers:
+        dialect = stated_dialect(Message(block.value, headers), settings)
         if dialect is not None:
             headers[DIALECT_HEADER] = dialect.encode()
     position = b"end" if block.position == END else b"%d" % block.position

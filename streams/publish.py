@@ -39,7 +39,7 @@ class Published(NamedTuple):
     Attributes
     ----------
     records
-        Lines, header lines included.
+        Lines that are no header lines.
     bytes
         Size of the lines, before compression.
     messages
@@ -161,7 +161,7 @@ class Publisher:
                     return
                 self._make_room(size)
                 whom = (block, source) if piece.is_last else None
-                self._in_flight.append(_Sent(self._send(piece, chosen), size, piece.lines, whom))
+                self._in_flight.append(_Sent(self._send(piece, chosen), size, piece.records, whom))
                 self._in_flight_size += size
             self._settle_what_is_done()
 

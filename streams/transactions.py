@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from kafka import KafkaProducer
 from kafka.errors import (
@@ -30,6 +30,13 @@ _CLOSE_SECONDS: Final = 5
 
 class TakenOverError(ServiceError):
     """Another ingest of the same name has begun, so this one may not go on."""
+
+
+class Sent(NamedTuple):
+    """How many messages a block became, and how many records are in them."""
+
+    messages: int
+    records: int
 
 
 class Transactions:
@@ -83,8 +90,8 @@ class Transactions:
         )
         self._call(self._producer.init_transactions)
 
-    def send(self, block: Block, records_per_message: int = 0) -> int:
-        """Add a block to the transaction, which begins with its first one; return how many messages it has.
+    def send(self, block: Block, records_per_message: int = 0) -> "Sent":
+        """Add a block to the transaction, which begins with its first one.
 
         Parameters
         ----------
@@ -113,7 +120,7 @@ class Transactions:
                 f"{block.origin}:{block.line}: {len(block.value):,} bytes of lines do not fit into a Kafka message; "
                 "is this a flow log?"
             ) from error
-        return len(messages)
+        return Sent(len(messages), sum(each.records for each in messages))
 
     def commit(self, positions: Mapping[str, Position], forgotten: Iterable[str]) -> None:
         """Commit what was sent together with positions.

@@ -28,6 +28,8 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
     from streams.selection import Selection
     from streams.settings import load
     from streams.sources import source_at
+    from streams.sources.found import found
+    from streams.sources.merged import MergedSource
     from streams.transactions import Transactions
 
     settings = load(config)
@@ -36,7 +38,9 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
         raise SettingsError("there is nothing to ingest; name places in the setting sources, or behind the command")
     # The client logs every attempt; what matters is in the error.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    sources = [source_at(place) for place in chosen]
+    several = [[source_at(each) for each in found(place)] for place in chosen]
+    # A thread for each file of a large folder would be too many.
+    sources = [some[0] if len(some) == 1 else MergedSource(some, settings.records) for some in several]
     for source in sources:
         source.cut_into(settings.blocks)
     begin = time.monotonic()

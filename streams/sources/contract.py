@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streams.block_settings import BlockSettings
 from streams.errors import InputError
+from streams.records.aws_text import header_format
 
 
 class Position(NamedTuple):
@@ -58,6 +59,12 @@ class Block:
     line: int = 1
     content: str = ""
     start: int | None = None
+
+    @property
+    def records(self) -> int:
+        """How many lines there are that are no header line; only the first one may be."""
+        end = self.value.find(b"\n")
+        return self.lines - (header_format(self.value if end < 0 else self.value[:end]) is not None)
 
 
 class PlaceSettings(BaseModel):

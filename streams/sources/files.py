@@ -3,9 +3,10 @@
 import errno
 import io
 import os
+import select
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self, cast
 
@@ -63,7 +64,7 @@ class FileSource(Source):
     def blocks(self) -> Iterator[Block]:
         """Cut the file into blocks of whole lines; a header line's format goes with every block behind it."""
         with _opened(self.path) as opened:
-            self._lines = Lines(opened, self.path, cut=self._cut)
+            self._lines = Lines(opened, self.path, cut=self._cut, comes=_comes(opened))
             yield from behind(self._lines.blocks(), self._positions)
 
     def cut_into(self, settings: BlockSettings) -> None:
@@ -96,3 +97,14 @@ def _opened(path: str) -> io.BufferedReader:
         return cast("io.BufferedReader", sys.stdin.buffer) if path == "-" else Path(path).open("rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _comes(opened: io.BufferedReader) -> Callable[[float], bool] | None:
+    """Return what waits for more of a pipe or a terminal; None for a file, which is there."""
+    try:
+        number = opened.fileno()
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return None
+    return lambda seconds: bool(select.select([number], [], [], seconds)[0])

@@ -1,8 +1,9 @@
 """Stored bytes, plain, gzip, zstd or Parquet, cut into blocks of whole lines."""
 
 import io
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, cast
 
 from isal import igzip, isal_zlib
@@ -74,6 +75,8 @@ class Lines:
         Headers of every block.
     cut
         When a block is full.
+    comes
+        Waits so many seconds for bytes, and says whether there are any, or will be none; None where they never wait.
     """
 
     def __init__(
@@ -84,12 +87,14 @@ class Lines:
         content: str = "",
         headers: dict[str, bytes] | None = None,
         cut: BlockSettings,
+        comes: Callable[[float], bool] | None = None,
     ) -> None:
         self._stored = _Counted(stored)
         self._origin = origin
         self._content = content
         self._cutter = Cutter(origin, content=content, headers=headers, settings=cut)
         self._cut = cut
+        self._comes = comes
 
     @property
     def consumed(self) -> int:
@@ -112,20 +117,39 @@ class Lines:
             yield from table_blocks(self._read(stored.read, -1), self._origin, self._content)
             return
         text = _opened(stored, begin)
+        since = time.monotonic()
         try:
             while data := self._read(text.read1, min(self._cut.bytes, _TEXT_BYTES)):
+                since = since if self._cutter.waits else time.monotonic()
                 yield from self._cutter.add(data)
+                # Of compressed bytes nobody knows whether they are enough for a line.
+                if text is stored and self._cutter.waits and not self._more_comes(since):
+                    yield from self._cutter.flush()
         except InputError:
             # What came before it is whole.
             yield from self._cutter.flush()
             raise
         yield from self._cutter.end()
 
+    def _more_comes(self, since: float) -> bool:
+        """Wait for more, but not for longer than lines may wait that came at some time."""
+        left = since + self._cut.ms / 1000 - time.monotonic()
+        return self._comes is None or self._comes(max(left, 0.0))
+
     def _read(self, read: "_Read", size: int) -> bytes:
         try:
             return read(size)
         except _DAMAGED as error:
             raise InputError(f"{self._origin}: stops being readable after {self.consumed} bytes: {error}") from error
+
+
+def is_compressed(begin: bytes) -> bool:
+    """Say whether a content that begins so is read only as a whole.
+
+    >>> is_compressed(b"PAR1"), is_compressed(b"2 123456789012")
+    (True, False)
+    """
+    return begin.startswith((_GZIP, _ZSTD, _PARQUET))
 
 
 class _Read(Protocol):

@@ -43,7 +43,7 @@ def test_a_message_says_where_it_came_from_and_how_far_that_was_read() -> None:
 
 def test_parquet_is_never_cut() -> None:
     (piece,) = pieces(Block(b"PAR1\n\n\n", {}, 3, "a", 9), 1)
-    assert (piece.value, piece.lines, piece.is_last) == (b"PAR1\n\n\n", 3, True)
+    assert (piece.value, piece.records, piece.is_last) == (b"PAR1\n\n\n", 3, True)
 
 
 def test_what_messages_say_of_themselves_changes_nothing_in_what_they_are_read_as() -> None:

@@ -78,6 +78,15 @@ def test_what_cannot_be_read_makes_the_exit_status_1(environment: Mapping[str, s
     assert {name: json.loads(done.stdout)[name] for name in ("records", "problems")} == {"records": 1, "problems": 1}
 
 
+def test_a_folder_stands_for_its_files(environment: Mapping[str, str], tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.log").write_text(f"{flow(end=NINE + number)}\n")
+    for expected in (40, 0):
+        done = flowhawk("ingest", tmp_path, environment=environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)["records"] == expected
+
+
 def test_nothing_to_ingest_is_a_mistake_in_the_settings(environment: Mapping[str, str]) -> None:
     done = flowhawk("ingest", environment=environment)
     assert (done.returncode, done.stdout) == (2, "")
@@ -94,4 +103,6 @@ def test_it_ends_in_order_when_told_to(
         program.wait_until(lambda: end_offset(kafka_broker.bootstrap, topic_settings.flows.name) > 5)
         assert program.stop(signal.SIGTERM, seconds=60) == 0
     summary = json.loads(program.output)
-    assert summary["records"] == len(lines_of(kafka_broker, topic_settings))
+    header, *lines = sorted(lines_of(kafka_broker, topic_settings), reverse=True)
+    assert header.startswith("version ")
+    assert summary["read"] == summary["records"] == len(lines)
