@@ -27,7 +27,7 @@ from docs.sources import sources_part
 from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
-from streams.declared_metrics import DECLARED
+from streams.declared_metrics import DECLARED, INGEST
 from streams.kafka_settings import Topic, TopicSettings
 from streams.records import REFUSED
 from streams.records.contract import (
@@ -67,9 +67,18 @@ def contexts(context: click.Context) -> Iterator[click.Context]:
 
 def metrics_part() -> str:
     """Write a table of the metrics."""
+    return _metrics(DECLARED)
+
+
+def ingest_metrics_part() -> str:
+    """Write a table of the metrics of an ingest."""
+    return _metrics(INGEST)
+
+
+def _metrics(declared: Mapping[str, tuple[str, str, tuple[str, ...]]]) -> str:
     rows = [
         (code(name), kind, ", ".join(map(code, labels)) or "-", meaning)
-        for name, (kind, meaning, labels) in DECLARED.items()
+        for name, (kind, meaning, labels) in declared.items()
     ]
     return table(("metric", "type", "labels", "meaning"), rows)
 
@@ -205,6 +214,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "detectors": detectors_part,
     "finding": finding_part,
     "headers": headers_part,
+    "ingest-metrics": ingest_metrics_part,
     "metrics": metrics_part,
     "performance": performance_part,
     "quality": quality_part,

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from streams.errors import InputError
@@ -109,8 +110,12 @@ class Ingest:
         self._due = 0.0
         self._pace = Pace(selection.rate)
         self.ingested = Ingested()
+        self.on_commit: Callable[[Mapping[int, Block]], None] = lambda _: None
+        """Is called behind each transaction, with the last block of each source in it by the source's identity."""
+        self.on_problem: Callable[[Source, int], None] = lambda *_: None
+        """Is called, in any thread, with how many problems a source has had at once."""
         for source in sources:
-            source.on_problem = self._problem
+            source.on_problem = partial(self._problem, source)
             source.resume(positions)
 
     def run(self) -> Ingested:
@@ -168,7 +173,7 @@ class Ingest:
         except InputError as error:
             # It would not fit the next time either, so it counts as read.
             self._sent.too_large += block.records
-            self._problem(error)
+            self._problem(source, error)
         else:
             if chosen is not None:
                 self._sent.records += sent.records
@@ -187,6 +192,7 @@ class Ingest:
         self._transactions.commit(positions, forgotten)
         self.ingested.add(self._sent)
         self._progress(self.ingested.records)
+        self.on_commit({id(source): block for source, block in self._pending})
         self._sent = Ingested()
         for source, block in self._pending:
             source.acknowledge(block)
@@ -195,11 +201,13 @@ class Ingest:
 
     def _ended(self, item: Item) -> None:
         if isinstance(item.error, InputError):
-            self._problem(item.error)
+            self._problem(item.source, item.error)
         elif item.error is not None:
             raise item.error
 
-    def _problem(self, error: InputError) -> None:
+    def _problem(self, source: Source, error: InputError) -> None:
+        count = len(str(error).splitlines())
         with self._problems:
-            self.ingested.problems += len(str(error).splitlines())
+            self.ingested.problems += count
+        self.on_problem(source, count)
         self._report(str(error))

@@ -94,6 +94,9 @@ class Source(ABC):
     on_problem: Callable[[InputError], None] = staticmethod(_raise)
     """Is told of what cannot be read while the rest goes on; unless it is set, such a problem ends the reading."""
 
+    parked = 0
+    """How many messages were put aside since they failed too often."""
+
     @classmethod
     @abstractmethod
     def takes(cls, place: str) -> bool:

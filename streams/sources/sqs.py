@@ -253,6 +253,7 @@ class SqsSource(Source):
             QueueUrl=self._parked, MessageBody=message.body, MessageAttributes={"flowhawk-reason": reason}
         )
         self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.receipt)
+        self.parked += 1
         self._problem(f"a message was parked after {message.tries} tries: {failure}")
 
     def _visible(self, message: _Message, seconds: int) -> None:
