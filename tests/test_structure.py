@@ -29,6 +29,7 @@ TESTED_ELSEWHERE: Final = {
     "streams/alertmanager/surge.py": "tests/streams/alertmanager/test_book.py",
     "streams/app.py": "tests/streams/test_transport.py",
     "streams/block_settings.py": "tests/streams/sources/test_cutter.py",
+    "streams/oauth_settings.py": "tests/streams/test_tokens.py",
     "streams/opened.py": "tests/streams/test_ingest_metrics.py",
     "streams/progress.py": "tests/streams/commands/test_publish.py",
     "streams/publishing.py": "tests/streams/commands/test_publish.py",
