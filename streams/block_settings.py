@@ -1,6 +1,6 @@
 """Settings of blocks: how many lines become one Kafka message."""
 
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,9 @@ class BlockSettings(BaseModel):
     records: int = Field(default=1_000, ge=1, description="Lines in a message at most.")
     bytes: int = Field(
         default=256 << 10, ge=1, le=LINE_BYTES, description="Bytes in a message at most, unless a line is longer."
+    )
+    compression: Literal["lz4", "zstd"] = Field(
+        default="lz4", description="Codec of messages: zstd takes half the space and twice the time."
     )
     ms: int = Field(
         default=200, ge=1, le=60_000, description="How long lines that came may wait for others, in milliseconds."

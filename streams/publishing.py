@@ -120,6 +120,7 @@ class Publishing:
                 settings.topics.flows,
                 records_per_message=self._records_per_message,
                 records=settings.records,
+                compression=settings.blocks.compression,
                 select=self._select,
                 progress=lambda published: bar.show(published.records),
             ) as publisher,
@@ -141,7 +142,9 @@ class Publishing:
         name = f"{settings.ingest.name}-publish"
         with (
             ProgressBar(self._sources) as bar,
-            Transactions(settings.kafka, settings.topics, name, settings.records) as transactions,
+            Transactions(
+                settings.kafka, settings.topics, name, settings.records, compression=settings.blocks.compression
+            ) as transactions,
         ):
             self._ingest = Ingest(
                 transactions,

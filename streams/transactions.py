@@ -52,6 +52,8 @@ class Transactions:
         Name of the ingest.
     records
         How lines are written, so that messages name their dialect; None leaves that out.
+    compression
+        Codec of the messages.
 
     Raises
     ------
@@ -60,7 +62,13 @@ class Transactions:
     """
 
     def __init__(
-        self, kafka: KafkaSettings, topics: TopicSettings, name: str, records: RecordSettings | None = None
+        self,
+        kafka: KafkaSettings,
+        topics: TopicSettings,
+        name: str,
+        records: RecordSettings | None = None,
+        *,
+        compression: str = "lz4",
     ) -> None:
         require_topics(kafka, [topics.flows, topics.positions])
         self._kafka = kafka
@@ -76,7 +84,7 @@ class Transactions:
             transaction_timeout_ms=_TRANSACTION_MS,
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type=compression,
             linger_ms=_LINGER_MS,
             batch_size=_BATCH_BYTES,
             max_request_size=MESSAGE_BYTES,

@@ -48,7 +48,13 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
     metrics = IngestMetrics(opened.sources, settings.records, failed=opened.failed)
     with (
         HttpEndpoints(settings.ingest.http, metrics, list, section="ingest.http"),
-        Transactions(settings.kafka, settings.topics, settings.ingest.name, settings.records) as transactions,
+        Transactions(
+            settings.kafka,
+            settings.topics,
+            settings.ingest.name,
+            settings.records,
+            compression=settings.blocks.compression,
+        ) as transactions,
     ):
         positions = read_positions(settings.kafka, settings.topics.positions, settings.ingest.name)
         sources = list(opened.sources.values())

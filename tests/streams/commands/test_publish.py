@@ -225,6 +225,15 @@ def test_progress_is_shown_on_a_terminal_alone(flows: Flows, tmp_path: Path) -> 
     assert json.loads(output)["records"] == 60_000
 
 
+@pytest.mark.parametrize("options", [(), ("--resume",)])
+def test_messages_may_be_compressed_more(flows: Flows, tmp_path: Path, options: tuple[str, ...]) -> None:
+    path = stored(tmp_path / "a.log", lines(200))
+    settings = flows.environment | {"FLOWHAWK__BLOCKS__COMPRESSION": "zstd", "FLOWHAWK__BLOCKS__RECORDS": "70"}
+    done = flowhawk("publish", *options, path, environment=settings)
+    assert (done.returncode, json.loads(done.stdout)["messages"]) == (0, 3)
+    assert flows.text().splitlines() == lines(200)
+
+
 def test_an_end_cannot_be_announced_where_more_may_come() -> None:
     done = flowhawk("publish", "--follow", "--complete", "a.log")
     assert done.returncode == 2
