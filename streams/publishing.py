@@ -70,6 +70,7 @@ class Publishing:
     ) -> None:
         self._settings = settings
         self._report = report
+        self._follow = follow
         self._records_per_message = records_per_message
         self._problems = 0
         self._read = 0
@@ -148,7 +149,8 @@ class Publishing:
         ):
             self._ingest = Ingest(
                 transactions,
-                self._sources,
+                # Followed files are read beside each other; a thread for each file of a large folder would be too many.
+                self._sources if self._follow else [self._merged()],
                 read_positions(settings.kafka, settings.topics.positions, name),
                 settings.ingest,
                 self.selection,

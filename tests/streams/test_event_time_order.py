@@ -1,5 +1,6 @@
 """Backlogs of several accounts, read one after the other or at once, make nothing late at a real service."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def backlog(folder: Path, account: str, seed: int, rate: int) -> list[Path]:
 
 
 @pytest.mark.parametrize("command", ["ingest", "publish"])
-def test_two_backlogs_make_nothing_late(
+def test_two_backlogs_make_nothing_late_and_what_was_read_is_what_is_counted(
     kafka_broker: KafkaBroker,
     topic_settings: TopicSettings,
     environment: Mapping[str, str],
@@ -51,18 +52,20 @@ def test_two_backlogs_make_nothing_late(
 ) -> None:
     # A quiet account beside a busy one: a block of the quiet one spans half an hour.
     paths = [*backlog(tmp_path, "busy", 1, 1500), *backlog(tmp_path, "quiet", 2, 30)]
+    with paths[-1].open("a") as file:
+        file.write("this is no record\n")
     headers = sum(path.read_bytes()[:1].isalpha() for path in paths)
     records = sum(path.read_bytes().count(b"\n") for path in paths) - headers
     done = flowhawk(command, *paths, environment=environment)
     assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["read"] == summary["records"] == records
     messages = end_offset(kafka_broker.bootstrap, topic_settings.flows.name)
     (folder := tmp_path / "run").mkdir()
     with Program("run", environment=environment, folder=folder) as service:
         address = service.metrics_address()
-        service.wait_until(
-            lambda: value(address, "flowhawk_records_total") + value(address, "flowhawk_late_total") >= records
-        )
-        assert value(address, "flowhawk_records_total") == records
-        assert value(address, "flowhawk_late_total") == 0
+        counted = ("flowhawk_records_total", "flowhawk_refused_total", "flowhawk_late_total")
+        service.wait_until(lambda: sum(value(address, name) for name in counted) >= records)
+        assert [value(address, name) for name in counted] == [records - 1, 1, 0]
     assert messages > len(paths)
     assert read(kafka_broker.bootstrap, topic_settings.flows_late.name) == []
