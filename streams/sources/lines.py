@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, cast
 
-from isal import igzip, isal_zlib
+from isal import isal_zlib
 from zstandard import ZstdDecompressor, ZstdError
 
 from streams.block_settings import BlockSettings
@@ -25,6 +25,7 @@ _DAMAGED: Final[tuple[type[Exception], ...]] = (
 )
 
 _STORED_BYTES: Final = 128 << 10
+_GZIP_BYTES: Final = 4 << 10
 _TEXT_BYTES: Final = 256 << 10
 """How much is read at a time, as it is stored and behind any compression."""
 
@@ -111,12 +112,14 @@ class Lines:
         streams.errors.InputError
             When it cannot be read to its end, or is no text of lines.
         """
-        stored = io.BufferedReader(self._stored, _STORED_BYTES)
+        # Of many files at once each has to do with little.
+        most = min(self._cut.bytes, _STORED_BYTES)
+        stored = io.BufferedReader(self._stored, max(most, 4))
         begin = self._read(stored.peek, 4)[:4]
         if begin == _PARQUET:
             yield from table_blocks(self._read(stored.read, -1), self._origin, self._content)
             return
-        text = _opened(stored, begin)
+        text = _opened(stored, begin, most)
         since = time.monotonic()
         try:
             while data := self._read(text.read1, min(self._cut.bytes, _TEXT_BYTES)):
@@ -156,9 +159,10 @@ class _Read(Protocol):
     def __call__(self, size: int, /) -> bytes: ...
 
 
-def _opened(stored: "io.BufferedReader[_Counted]", begin: bytes) -> "io.BufferedReader[Any]":
+def _opened(stored: "io.BufferedReader[_Counted]", begin: bytes, most: int) -> "io.BufferedReader[Any]":
     if begin[:2] == _GZIP:
-        return cast("io.BufferedReader[Any]", igzip.IGzipFile(fileobj=stored))
+        # Its file object takes half a megabyte for each file, whatever is in it.
+        return io.BufferedReader(isal_zlib._GzipReader(stored, max(most, _GZIP_BYTES)), max(most, _GZIP_BYTES))  # noqa: SLF001 - likewise
     if begin == _ZSTD:
         return cast("io.BufferedReader[Any]", ZstdDecompressor().stream_reader(stored, read_across_frames=True))
     return cast("io.BufferedReader[Any]", stored)

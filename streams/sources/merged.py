@@ -13,6 +13,10 @@ from streams.sources.merge import Merge
 _AT_ONCE: Final = 32
 """So many sources are opened at once; of more only the beginnings are looked at first."""
 
+_TOGETHER_BYTES: Final = 3 << 20
+_FEWEST_BYTES: Final = 8 << 10
+"""How much a block of each open source has together, about, and one at least; a source holds several times that."""
+
 
 class MergedSource(Source):
     """Yields next what ends first. Sources that can show their beginning are opened only when it is their turn.
@@ -36,6 +40,7 @@ class MergedSource(Source):
     def __init__(self, sources: Sequence[Source], records: RecordSettings) -> None:
         self._sources = sources
         self._records = records
+        self._cut: BlockSettings | None = None
         self._origins: dict[int, Source] = {}
 
     @classmethod
@@ -65,12 +70,12 @@ class MergedSource(Source):
             yield from self._sources[0].blocks()
             return
         merge, failures = Merge(self._records), list[InputError]()
-        reading = {index: source.blocks() for index, source in enumerate(self._sources)}
+        reading = _Reading(self._sources, merge, self._cut)
         for index, source in enumerate(self._sources):
             with _noted(failures):
                 begin = source.begin() if len(self._sources) > _AT_ONCE else None
                 if begin is None:
-                    _read_on(merge, index, reading[index])
+                    reading.read_on(index)
                 else:
                     merge.expect(index, begin)
         while merge:
@@ -80,7 +85,7 @@ class MergedSource(Source):
                 yield block
             if index not in merge:
                 with _noted(failures):
-                    _read_on(merge, index, reading[index])
+                    reading.read_on(index)
         if failures:
             raise InputError("\n".join(str(failure) for failure in failures))
 
@@ -90,7 +95,8 @@ class MergedSource(Source):
             source.resume(positions)
 
     def cut_into(self, settings: BlockSettings) -> None:
-        """Pass it on to all of them."""
+        """Pass it on to all of them; where many are open at once, their blocks are smaller."""
+        self._cut = settings
         for source in self._sources:
             source.cut_into(settings)
 
@@ -100,10 +106,28 @@ class MergedSource(Source):
         source.acknowledge(block)
 
 
-def _read_on(merge: Merge, index: int, blocks: Iterator[Block]) -> None:
-    block = next(blocks, None)
-    if block is not None:
-        merge.put(index, block)
+class _Reading:
+    """Opens sources when their first block is wanted, and shares out the memory among those that are open."""
+
+    def __init__(self, sources: Sequence[Source], merge: Merge, cut: BlockSettings | None) -> None:
+        self._sources = sources
+        self._merge = merge
+        self._cut = cut
+        self._open: dict[int, Iterator[Block]] = {}
+
+    def read_on(self, index: int) -> None:
+        """Put the next block of a source before the others, if there is one."""
+        blocks = self._open.pop(index, None) or self._begun(self._sources[index])
+        block = next(blocks, None)
+        if block is not None:
+            self._open[index] = blocks
+            self._merge.put(index, block)
+
+    def _begun(self, source: Source) -> Iterator[Block]:
+        if self._cut is not None:
+            share = max(_TOGETHER_BYTES // (len(self._open) + 1), _FEWEST_BYTES)
+            source.cut_into(self._cut.model_copy(update={"bytes": min(self._cut.bytes, share)}))
+        return source.blocks()
 
 
 @contextmanager

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
 from streams.records import RecordSettings
 from streams.sources import Block, Source
@@ -142,6 +143,15 @@ def test_many_files_are_opened_only_when_their_time_has_come(tmp_path: Path) -> 
     assert times == sorted(times)
     assert len(times) == count * 10
     assert opened < count
+
+
+def test_where_many_files_are_of_the_same_time_their_blocks_are_smaller(tmp_path: Path) -> None:
+    several = [source(tmp_path / f"{number}.log", *range(NINE, NINE + 600)) for number in range(100)]
+    together = merged(*several)
+    together.cut_into(BlockSettings())
+    blocks = list(together.blocks())
+    assert sum(block.lines for block in blocks) == 60_000
+    assert max(len(block.value) for block in blocks) < BlockSettings().bytes / 2
 
 
 def test_of_many_files_what_cannot_be_read_is_named_and_empty_ones_are_passed_over(tmp_path: Path) -> None:
