@@ -74,7 +74,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def surroundings() -> dict[str, str | int | None]:
     """Say on what the figures were measured: machine, versions and commit."""
-    packages = ("aiokafka", "confluent-kafka", "faust-streaming", "kafka-python", "numpy", "polars")
+    packages = ("aiokafka", "confluent-kafka", "faust-streaming", "isal", "kafka-python", "numpy", "polars")
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

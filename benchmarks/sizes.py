@@ -18,6 +18,7 @@ DEFAULTS: Final[Mapping[str, tuple[int, str]]] = {
     "HOSTS_RECORDS": (2_000_000, "Records for each number of hosts."),
     "HOSTS_MOST": (1_000_000, "The largest number of hosts."),
     "MEMORY_RECORDS": (20_000_000, "Records over which memory has to stay flat."),
+    "SOURCES_MEMORY_RECORDS": (20_000_000, "Records in the largest file that is published."),
     "LATENCY_SCANS": (120, "Scans whose way to a finding is timed."),
     "LATENCY_PATIENCE_SECONDS": (90, "How long to wait for the findings of the last scans."),
     "RECOVERY_HOSTS": (100_000, "Hosts in the network whose worker is killed."),

@@ -27,10 +27,18 @@ from docs.sources import sources_part
 from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
-from streams.declared_metrics import DECLARED
+from streams.declared_metrics import DECLARED, INGEST
 from streams.kafka_settings import Topic, TopicSettings
 from streams.records import REFUSED
-from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER
+from streams.records.contract import (
+    DIALECT_HEADER,
+    FORMAT_HEADER,
+    LINE_HEADER,
+    POSITION_HEADER,
+    SAMPLING_HEADER,
+    SOURCE_HEADER,
+    WATERMARK_HEADER,
+)
 from streams.sink_settings import sinks
 
 ROOT: Final = Path(__file__).parent.parent
@@ -59,9 +67,18 @@ def contexts(context: click.Context) -> Iterator[click.Context]:
 
 def metrics_part() -> str:
     """Write a table of the metrics."""
+    return _metrics(DECLARED)
+
+
+def ingest_metrics_part() -> str:
+    """Write a table of the metrics of an ingest."""
+    return _metrics(INGEST)
+
+
+def _metrics(declared: Mapping[str, tuple[str, str, tuple[str, ...]]]) -> str:
     rows = [
         (code(name), kind, ", ".join(map(code, labels)) or "-", meaning)
-        for name, (kind, meaning, labels) in DECLARED.items()
+        for name, (kind, meaning, labels) in declared.items()
     ]
     return table(("metric", "type", "labels", "meaning"), rows)
 
@@ -153,6 +170,9 @@ _HEADERS: Final = {
     FORMAT_HEADER: "Fields of the lines, in order.",
     DIALECT_HEADER: "Dialect of the lines; without it, the lines themselves tell.",
     SAMPLING_HEADER: "Of how many records each here is a sample; their statistics are scaled up.",
+    SOURCE_HEADER: "What the lines were read from, such as a path or an object.",
+    POSITION_HEADER: "How far that had been read, as on the topic of positions; `end` where that was all.",
+    LINE_HEADER: "Number of the first line in what it was read from; the first is 1.",
     WATERMARK_HEADER: "On an empty message: the input ends here, so that every pane closes.",
     "flowhawk-reason": "Why the line was refused.",
     "flowhawk-topic": "Topic it came from.",
@@ -169,7 +189,10 @@ def headers_part() -> str:
     refused = pl.DataFrame([(0, 1, "", bytes(RAW_BYTES + 1))], schema=REFUSED, orient="row")
     (_, dead_letter), *_ = dead_letters(refused, topics["flows"].name, 0, [0])
     used = {
-        "flows": (FORMAT_HEADER, DIALECT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER),
+        "flows": (
+            *(FORMAT_HEADER, DIALECT_HEADER, SAMPLING_HEADER),
+            *(SOURCE_HEADER, POSITION_HEADER, LINE_HEADER, WATERMARK_HEADER),
+        ),
         "flows_dead_letter": dead_letter,
         "flows_late": (FORMAT_HEADER,),
     }
@@ -191,6 +214,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "detectors": detectors_part,
     "finding": finding_part,
     "headers": headers_part,
+    "ingest-metrics": ingest_metrics_part,
     "metrics": metrics_part,
     "performance": performance_part,
     "quality": quality_part,

@@ -17,6 +17,7 @@ _TITLES: Final = {
     "detect": "Files, beside DuckDB",
     "hosts": "More hosts",
     "memory": "Many records",
+    "sources": "Into Kafka, from files and S3",
     "latency": "From publish to finding",
     "recovery": "After kill -9",
     "records": "Decoding alone",

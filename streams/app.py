@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import faust
-from faust.auth import SASLCredentials, SSLCredentials
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from yarl import URL
 
-from streams.kafka_settings import KafkaSettings, password, tls
+from streams.kafka_settings import KafkaSettings, password, tls, tokens
 from streams.sensor import Sensor
+from streams.tokens import for_loops
 from streams.transport import BatchingTransport, Fetched, Positions
 
 MAX_POLL_RECORDS: Final = 20_000
@@ -94,6 +95,8 @@ def build(
 
 def _credentials(kafka: KafkaSettings) -> Any:
     context = tls(kafka) if kafka.security_protocol.endswith("SSL") else None
+    if kafka.has_tokens:
+        return OAuthCredentials(oauth_cb=for_loops(tokens(kafka)), ssl_context=context)
     if kafka.sasl_mechanism is not None:
         return SASLCredentials(
             username=kafka.sasl_username,

@@ -169,6 +169,39 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
 }
 """Type, meaning and labels of each metric, by its name in the exposition."""
 
+INGEST: Final[Mapping[str, tuple[Literal["counter", "gauge"], str, tuple[str, ...]]]] = {
+    "flowhawk_ingest_read_total": ("counter", "Records that were read: published, dropped or refused.", ()),
+    "flowhawk_ingest_published_total": ("counter", "Records that Kafka has, in committed transactions.", ()),
+    "flowhawk_ingest_dropped_total": (
+        "counter",
+        "Records that settings left out: by a rule, or as no part of the sample.",
+        ("reason",),
+    ),
+    "flowhawk_ingest_refused_total": ("counter", "Records that were left out since they fit into no message.", ()),
+    "flowhawk_ingest_bytes_total": ("counter", "Bytes of published lines, before compression.", ()),
+    "flowhawk_ingest_messages_total": ("counter", "Kafka messages that were published.", ()),
+    "flowhawk_ingest_transactions_total": ("counter", "Transactions that were committed.", ()),
+    "flowhawk_ingest_commit_timestamp_seconds": ("gauge", "When a transaction was last committed, epoch seconds.", ()),
+    "flowhawk_ingest_consumed_bytes_total": ("counter", "Stored bytes that were read, by place.", ("place",)),
+    "flowhawk_ingest_position_timestamp_seconds": (
+        "gauge",
+        "Up to when the records of a place are published, epoch seconds; 0 while nobody can tell.",
+        ("place",),
+    ),
+    "flowhawk_ingest_waiting": (
+        "gauge",
+        "1 while a place has given all that there is by now, else 0.",
+        ("place",),
+    ),
+    "flowhawk_ingest_problems_total": (
+        "counter",
+        "What could not be read or sent, such as a damaged object, by place.",
+        ("place",),
+    ),
+    "flowhawk_ingest_parked_total": ("counter", "Messages of a queue that were parked, by place.", ("place",)),
+}
+"""The metrics of `ingest`, which has an endpoint of its own; places are those of the settings, without parameters."""
+
 LABELS: Final = frozenset(
     {
         *("version", "python", "log_status", "kind", "severity", "status", "suppression", "table", "part", "stage"),

@@ -5,14 +5,13 @@ import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from streams.errors import ServiceError
 from streams.http_settings import HttpSettings
-from streams.metrics import Metrics
 from streams.reload import Reloaded
 
 if TYPE_CHECKING:
@@ -24,6 +23,12 @@ _NOT_ALLOWED: Final = "405 Method Not Allowed"
 
 _POLL_SECONDS: Final = 0.1
 """How long closing may take to be noticed."""
+
+
+class Registered(Protocol):
+    """Metrics in a registry."""
+
+    registry: CollectorRegistry
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -52,9 +57,13 @@ class HttpEndpoints:
         What to show.
     not_ready
         Returns the reasons why the service is not ready; none when it is.
+    section
+        Where the settings stand, for people to change them.
     """
 
-    def __init__(self, settings: HttpSettings, metrics: Metrics, not_ready: Callable[[], list[str]]) -> None:
+    def __init__(
+        self, settings: HttpSettings, metrics: Registered, not_ready: Callable[[], list[str]], section: str = "http"
+    ) -> None:
         self._not_ready = not_ready
         self.reload: Callable[[], Reloaded] | None = None
         """Reads the settings again, asked from a thread of its own; None while, or where, that cannot be done."""
@@ -70,7 +79,8 @@ class HttpEndpoints:
         except OSError as error:
             raise ServiceError(
                 f"{settings.host}:{settings.port} cannot be listened on for /metrics: {error.strerror}; "
-                "set http.port (FLOWHAWK__HTTP__PORT) to another port, or to 0 for any free one"
+                f"set {section}.port (FLOWHAWK__{section.upper().replace('.', '__')}__PORT) to another port, "
+                "or to 0 for any free one"
             ) from error
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.address = f"http://{host}:{self._server.server_port}"

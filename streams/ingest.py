@@ -1,31 +1,23 @@
 """Several sources into Kafka at once, each record exactly once over any number of crashes."""
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final
 
 from streams.errors import InputError
+from streams.gathered import Gathered, Item
 from streams.ingest_settings import IngestSettings
+from streams.pace import Pace
+from streams.records import RecordSettings
 from streams.selection import Selection
 from streams.sources import Block, Position, Source
 from streams.transactions import Transactions
 
-_WAITING_BLOCKS: Final = 32
-"""Blocks that may wait to be sent; sources wait for room."""
-
 _STOP_SECONDS: Final = 2.0
 """How long a source may take to end once it was told to; one that hangs is left behind."""
-
-
-class _Item(NamedTuple):
-    """What a source's thread hands over: a block, or how the source ended."""
-
-    source: Source
-    block: Block | None
-    error: BaseException | None = None
 
 
 @dataclass
@@ -34,25 +26,33 @@ class Ingested:
 
     Attributes
     ----------
+    read
+        Records that were read: those that are published, dropped, sampled out, or fit into no message.
     records, bytes, messages
-        Lines, their bytes before compression, and the Kafka messages they are in.
+        Records that were published, their bytes before compression, and the Kafka messages they are in.
+    too_large
+        Records that were left out with a block that fits into no message.
     transactions
         Committed transactions.
     problems
         What could not be read or sent.
     """
 
+    read: int = 0
     records: int = 0
     bytes: int = 0
     messages: int = 0
+    too_large: int = 0
     transactions: int = 0
     problems: int = 0
 
     def add(self, sent: "Ingested") -> None:
         """Add what a transaction has committed."""
+        self.read += sent.read
         self.records += sent.records
         self.bytes += sent.bytes
         self.messages += sent.messages
+        self.too_large += sent.too_large
         self.transactions += 1
 
 
@@ -71,8 +71,14 @@ class Ingest:
         When to commit.
     selection
         Chooses what is published of what is read.
+    records
+        How lines are written, to publish what ends first before what ends later.
     report
         Is called, in any thread, with one line about each problem.
+    progress
+        Is called with how many records are committed whenever that has grown.
+    records_per_message
+        Cut blocks into messages of so many lines; 0 sends each block as one message.
     """
 
     def __init__(
@@ -83,23 +89,33 @@ class Ingest:
         settings: IngestSettings,
         selection: Selection,
         *,
+        records: RecordSettings,
         report: Callable[[str], None],
+        progress: Callable[[int], None] = lambda _: None,
+        records_per_message: int = 0,
     ) -> None:
         self._transactions = transactions
         self._sources = sources
         self._settings = settings
         self._selection = selection
         self._report = report
-        self._waiting: queue.Queue[_Item] = queue.Queue(_WAITING_BLOCKS)
+        self._progress = progress
+        self._records_per_message = records_per_message
+        self._gathered = Gathered(sources, records)
         self._stopped = threading.Event()
         self._problems = threading.Lock()
         self._sent = Ingested()
         self._pending: list[tuple[Source, Block]] = []
         self._pending_bytes = 0
-        self._due = self._free_at = 0.0
+        self._due = 0.0
+        self._pace = Pace(selection.rate)
         self.ingested = Ingested()
+        self.on_commit: Callable[[Mapping[int, Block]], None] = lambda _: None
+        """Is called behind each transaction, with the last block of each source in it by the source's identity."""
+        self.on_problem: Callable[[Source, int], None] = lambda *_: None
+        """Is called, in any thread, with how many problems a source has had at once."""
         for source in sources:
-            source.on_problem = self._problem
+            source.on_problem = partial(self._problem, source)
             source.resume(positions)
 
     def run(self) -> Ingested:
@@ -112,20 +128,13 @@ class Ingest:
         streams.errors.KafkaUnavailable
             When Kafka does not take records any more.
         """
-        threads = [
-            threading.Thread(target=self._read, args=(source,), name=source.name, daemon=True)
-            for source in self._sources
-        ]
-        for thread in threads:
-            thread.start()
-        reading = len(threads)
+        self._gathered.start()
         try:
-            while reading:
+            while not self._gathered.ended:
                 item = self._next()
                 if item is not None and item.block is not None:
                     self._send(item.source, item.block)
                 elif item is not None:
-                    reading -= 1
                     self._ended(item)
                 elif self._pending:
                     self._commit()
@@ -139,34 +148,20 @@ class Ingest:
     def stop(self) -> None:
         """Let it come to an end: what has been read is committed, the rest is left for the next time."""
         self._stopped.set()
+        self._gathered.stop()
         for source in self._sources:
             source.stop()
 
-    def _read(self, source: Source) -> None:
-        """Hand over the blocks of a source; runs in its thread."""
-        error: BaseException | None = None
-        try:
-            for block in source.blocks():
-                if self._stopped.is_set():
-                    break
-                self._waiting.put(_Item(source, block))
-        except BaseException as raised:  # noqa: BLE001 - is raised again where it ends everything
-            error = raised
-        self._waiting.put(_Item(source, None, error))
-
-    def _next(self) -> _Item | None:
+    def _next(self) -> Item | None:
         """Wait for a block; None when it is time to commit first, or when nothing comes."""
         now = time.monotonic()
         left = self._due - now if self._pending else _STOP_SECONDS
-        if self._free_at > now:
-            self._stopped.wait(max(0.0, min(self._free_at - now, left)))
+        if (pause := self._pace.wait_seconds) > 0:
+            self._stopped.wait(max(0.0, min(pause, left)))
             return None
         if self._pending_bytes >= self._settings.transaction_bytes:
             return None
-        try:
-            return self._waiting.get(timeout=max(left, 0.0))
-        except queue.Empty:
-            return None
+        return self._gathered.next(max(left, 0.0))
 
     def _send(self, source: Source, block: Block) -> None:
         if not self._pending:
@@ -174,16 +169,18 @@ class Ingest:
         chosen = self._selection.apply(block)
         try:
             if chosen is not None:
-                self._transactions.send(chosen)
+                sent = self._transactions.send(chosen, self._records_per_message)
         except InputError as error:
             # It would not fit the next time either, so it counts as read.
-            self._problem(error)
+            self._sent.too_large += block.records
+            self._problem(source, error)
         else:
             if chosen is not None:
-                self._sent.records += chosen.lines
+                self._sent.records += sent.records
                 self._sent.bytes += len(chosen.value)
-                self._sent.messages += 1
-                self._free_at = max(self._free_at, time.monotonic()) + chosen.lines / self._selection.rate
+                self._sent.messages += sent.messages
+                self._pace.passed(sent.records)
+        self._sent.read += block.records
         self._pending.append((source, block))
         self._pending_bytes += len(block.value)
 
@@ -194,19 +191,23 @@ class Ingest:
         positions = {block.origin: Position(block.position, block.content) for _, block in self._pending}
         self._transactions.commit(positions, forgotten)
         self.ingested.add(self._sent)
+        self._progress(self.ingested.records)
+        self.on_commit({id(source): block for source, block in self._pending})
         self._sent = Ingested()
         for source, block in self._pending:
             source.acknowledge(block)
         self._pending = []
         self._pending_bytes = 0
 
-    def _ended(self, item: _Item) -> None:
+    def _ended(self, item: Item) -> None:
         if isinstance(item.error, InputError):
-            self._problem(item.error)
+            self._problem(item.source, item.error)
         elif item.error is not None:
             raise item.error
 
-    def _problem(self, error: InputError) -> None:
+    def _problem(self, source: Source, error: InputError) -> None:
+        count = len(str(error).splitlines())
         with self._problems:
-            self.ingested.problems += len(str(error).splitlines())
+            self.ingested.problems += count
+        self.on_problem(source, count)
         self._report(str(error))

@@ -1,13 +1,18 @@
 """Settings of the broker, the same for every client of it."""
 
 import ssl
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from streams.errors import SettingsError
+from streams.oauth_settings import OauthSettings
+from streams.tokens import FileTokens, MskTokens, ProviderTokens, Tokens, for_loops, for_threads
 
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
@@ -24,12 +29,19 @@ class KafkaSettings(BaseModel):
     ssl_ca_file: Path | None = Field(default=None, description="Certificates to trust; else the system's.")
     ssl_certificate_file: Path | None = Field(default=None, description="Own certificate, for mutual TLS.")
     ssl_key_file: Path | None = Field(default=None, description="Key of the own certificate.")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+    sasl_mechanism: SaslMechanism | None = Field(
         default=None, description="How to log in, with a SASL security protocol."
     )
     sasl_username: str | None = Field(default=None, description="User to log in as.")
     sasl_password: SecretStr | None = Field(default=None, description="Password of the user.")
     sasl_password_file: Path | None = Field(default=None, description="File that holds the password instead.")
+    oauth: OauthSettings = Field(
+        default=OauthSettings(), description="Where tokens come from, with the mechanism OAUTHBEARER."
+    )
+    msk_region: str | None = Field(
+        default=None,
+        description="Region of the cluster, with the mechanism AWS_MSK_IAM; else that of AWS's configuration.",
+    )
     fetch_wait_ms: int = Field(
         default=50, ge=1, le=30_000, description="How long a broker may hold a fetch while it has nothing new."
     )
@@ -39,11 +51,22 @@ class KafkaSettings(BaseModel):
 
     @model_validator(mode="after")
     def _login_is_complete(self) -> "KafkaSettings":
-        if self.security_protocol.startswith("SASL") and (self.sasl_mechanism is None or self.sasl_username is None):
+        if self.security_protocol.startswith("SASL") and (
+            self.sasl_mechanism is None or (self.sasl_username is None and not self.has_tokens)
+        ):
             raise ValueError(f"{self.security_protocol} needs sasl_mechanism and sasl_username")
+        if self.sasl_mechanism == "OAUTHBEARER" and not self.oauth.says_where:
+            raise ValueError("OAUTHBEARER needs oauth.token_file or oauth.token_url")
+        if self.sasl_mechanism == "AWS_MSK_IAM" and self.security_protocol != "SASL_SSL":
+            raise ValueError("AWS_MSK_IAM needs security_protocol SASL_SSL")
         if self.sasl_password is not None and self.sasl_password_file is not None:
             raise ValueError("give sasl_password or sasl_password_file, not both")
         return self
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether it logs in with tokens instead of a password."""
+        return self.sasl_mechanism in {"OAUTHBEARER", "AWS_MSK_IAM"}
 
 
 class Topic(BaseModel):
@@ -115,13 +138,43 @@ def client_arguments(settings: KafkaSettings) -> dict[str, Any]:
         "ssl_keyfile": settings.ssl_key_file,
     }
     arguments |= {name: str(path) for name, path in files.items() if path is not None}
-    if settings.sasl_mechanism is not None:
-        arguments |= {
-            "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": password(settings),
-        }
-    return arguments
+    return arguments | _login(settings, for_threads)
+
+
+def _login(settings: KafkaSettings, for_client: Callable[[Tokens], Any]) -> dict[str, Any]:
+    """Say to a client how to log in."""
+    if settings.sasl_mechanism is None:
+        return {}
+    if settings.has_tokens:
+        # What MSK signs with goes over the wire as any token does.
+        return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": for_client(tokens(settings))}
+    return {
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": password(settings),
+    }
+
+
+@cache
+def tokens(settings: KafkaSettings) -> Tokens:
+    """Return where tokens come from, the same for all clients, and see to it that there is one.
+
+    Raises
+    ------
+    streams.errors.SettingsError
+        When a setting is at fault.
+    streams.errors.KafkaUnavailable
+        When there is none to be had.
+    """
+    found: Tokens
+    if settings.sasl_mechanism == "AWS_MSK_IAM":
+        found = MskTokens(settings.msk_region)
+    elif settings.oauth.token_file is not None:
+        found = FileTokens(settings.oauth.token_file)
+    else:
+        found = ProviderTokens(settings.oauth)
+    found.token()
+    return found
 
 
 def password(settings: KafkaSettings) -> str:
@@ -158,13 +211,7 @@ def asyncio_arguments(settings: KafkaSettings) -> dict[str, Any]:
     }
     if settings.security_protocol.endswith("SSL"):
         arguments["ssl_context"] = tls(settings)
-    if settings.sasl_mechanism is not None:
-        arguments |= {
-            "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.sasl_username,
-            "sasl_plain_password": password(settings),
-        }
-    return arguments
+    return arguments | _login(settings, for_loops)
 
 
 def tls(settings: KafkaSettings) -> ssl.SSLContext:

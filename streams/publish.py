@@ -1,7 +1,7 @@
 """Flow records into Kafka: blocks of a source become messages of the flows topic."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -10,6 +10,8 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from streams.errors import InputError, KafkaUnavailable
 from streams.kafka_settings import KafkaSettings, Topic, client_arguments
+from streams.messages import Piece, pieces
+from streams.records import RecordSettings
 from streams.records.contract import WATERMARK_HEADER
 from streams.sources import Block, Source
 from streams.topics import ANSWER_SECONDS, require_topics, unavailable
@@ -28,7 +30,6 @@ BATCH_BYTES: Final = 512 << 10
 
 LINGER_MS: Final = 5
 _DELIVERY_SECONDS: Final = 60.0
-_PARQUET: Final = b"PAR1"
 _CLOSE_SECONDS: Final = 5
 
 
@@ -38,7 +39,7 @@ class Published(NamedTuple):
     Attributes
     ----------
     records
-        Lines, header lines included.
+        Lines that are no header lines.
     bytes
         Size of the lines, before compression.
     messages
@@ -73,6 +74,8 @@ class Publisher:
         The flows topic.
     records_per_message
         Cut blocks into messages of so many lines; 0 sends each block as one message.
+    records
+        How lines are written, so that messages name their dialect; None leaves that out.
     admit
         Is called with the size of each message in bytes before it is sent, and may wait. When it says False,
         nothing more is sent.
@@ -107,6 +110,7 @@ class Publisher:
         topic: Topic,
         *,
         records_per_message: int = 0,
+        records: RecordSettings | None = None,
         admit: Callable[[int], bool] | None = None,
         progress: Callable[[Published], None] | None = None,
         select: Callable[[Block], Block | None] | None = None,
@@ -122,6 +126,7 @@ class Publisher:
         self._kafka = kafka
         self._topic = topic.name
         self._records_per_message = records_per_message
+        self._records = records
         self._admit = admit
         self._progress = progress
         self._select = select
@@ -150,13 +155,14 @@ class Publisher:
             chosen = block if self._select is None else self._select(block)
             if chosen is None:
                 continue
-            for value, records, is_last in _messages(chosen, self._records_per_message):
-                if not self._may_send(len(value)):
+            for piece in pieces(chosen, self._records_per_message, self._records):
+                size = len(piece.value)
+                if not self._may_send(size):
                     return
-                self._make_room(len(value))
-                whom = (block, source) if is_last else None
-                self._in_flight.append(_Sent(self._send(value, chosen), len(value), records, whom))
-                self._in_flight_size += len(value)
+                self._make_room(size)
+                whom = (block, source) if piece.is_last else None
+                self._in_flight.append(_Sent(self._send(piece, chosen), size, piece.records, whom))
+                self._in_flight_size += size
             self._settle_what_is_done()
 
     def finish(self, *, complete: bool = False) -> Published:
@@ -234,18 +240,14 @@ class Publisher:
             self._stopped = not self._admit(size)
         return not self._stopped
 
-    def _send(self, value: bytes, block: Block) -> Any:
+    def _send(self, piece: Piece, block: Block) -> Any:
         try:
             return self._call(
-                self._producer.send,
-                self._topic,
-                value,
-                headers=list(block.headers.items()),
-                partition=self._partition,
+                self._producer.send, self._topic, piece.value, headers=piece.headers, partition=self._partition
             )
         except MessageSizeTooLargeError as error:
             raise InputError(
-                f"{block.origin}:{block.line}: {len(value):,} bytes of lines do not fit into a Kafka message; "
+                f"{block.origin}:{block.line}: {len(piece.value):,} bytes of lines do not fit into a Kafka message; "
                 "is this a flow log?"
             ) from error
 
@@ -303,14 +305,3 @@ class Publisher:
             f"the Kafka broker at {', '.join(self._kafka.bootstrap_servers)} does not take records any more: {error}; "
             f"it has the first {self.published.records:,} of them; {remedy}"
         )
-
-
-def _messages(block: Block, records_per_message: int) -> Iterator[tuple[bytes, int, bool]]:
-    """Cut a block into values; with each, its number of lines and whether it is the last."""
-    if records_per_message == 0 or block.value.startswith(_PARQUET):
-        yield block.value, block.lines, True
-        return
-    lines = block.value.split(b"\n")
-    for start in range(0, len(lines), records_per_message):
-        some = lines[start : start + records_per_message]
-        yield b"\n".join(some), len(some), start + records_per_message >= len(lines)

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from streams.records import Message, RecordSettings
-from streams.records.aws_text import AwsText, header_format
+from streams.records import RecordSettings
+from streams.records.aws_text import header_format
 from streams.records.contract import SAMPLING_HEADER
-from streams.records.decode import sort_out
 from streams.selection_settings import DropRule, SelectionSettings
 from streams.sources.contract import Block
+from streams.sources.times import text_fields
 
 Mask = npt.NDArray[np.bool_]
 
@@ -78,7 +78,7 @@ class Selection:
         """
         if not self._settings.drop and self._settings.sample_one_in == 1:
             return block
-        names = self._names(block)
+        names = text_fields(block, self._records)
         if names is None:
             self.left.unselected += block.lines
             return block
@@ -98,23 +98,6 @@ class Selection:
             return None
         kept = [lines[index] for index in keep] if keep.size < len(lines) else lines
         return replace(block, value="\n".join(kept).encode("latin-1"), lines=len(kept), headers=headers)
-
-    def _names(self, block: Block) -> list[str] | None:
-        """Return the fields of lines of text; None for anything else, and where it is not certain."""
-        groups, refused = sort_out([Message(block.value, block.headers)], self._records)
-        if refused or len(groups) != 1 or groups[0].messages[0].value is not block.value:
-            # What was in an envelope would have to be put back into it.
-            return None
-        dialect, layout = groups[0].dialect, groups[0].layout
-        if not isinstance(dialect, AwsText):
-            return None
-        first = block.value.partition(b"\n")[0]
-        stated = layout or header_format(first)
-        if stated:
-            return stated.split()
-        fitting = [each.split() for each in dialect.formats(self._records)]
-        fitting = [each for each in fitting if len(each) == len(first.split(b" "))]
-        return fitting[0] if len(fitting) == 1 else None
 
     def _dropped(self, fields: pl.DataFrame, rows: int) -> Mask:
         dropped = np.zeros(rows, np.bool_)

@@ -46,5 +46,5 @@ class SelectionSettings(BaseModel):
         description="Of so many conversations one is published; statistics scale back up. 1 publishes all.",
     )
     records_per_second: int | None = Field(
-        default=None, ge=1, description="How many records `ingest` publishes a second at most."
+        default=None, ge=1, description="How many records are published a second at most."
     )

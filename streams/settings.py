@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from detectors.statistics.connections import LOGIN_PORTS
+from streams.block_settings import BlockSettings
 from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import SettingsError, did_you_mean
 from streams.http_settings import HttpSettings
@@ -80,6 +81,9 @@ class Settings(BaseSettings):
     topics: TopicSettings = Field(default=TopicSettings(), description="The topics.")
     sources: tuple[str, ...] = Field(
         default=(), description="Places that `ingest` reads, all at once; the reference of sources lists their kinds."
+    )
+    blocks: BlockSettings = Field(
+        default=BlockSettings(), description="How many lines `publish` and `ingest` put into a message."
     )
     ingest: IngestSettings = Field(default=IngestSettings(), description="How `ingest` publishes.")
     selection: SelectionSettings = Field(

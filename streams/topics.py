@@ -120,9 +120,12 @@ def unavailable(kafka: KafkaSettings, error: Exception) -> KafkaUnavailable:
     # A broker closes the connection together with its answer to a wrong password, and the client then loses that
     # answer: all it knows is that it never got in.
     if kafka.security_protocol.startswith("SASL") and not isinstance(error, AuthorizationError):
+        who = "whoever has this token" if kafka.has_tokens else kafka.sasl_username
+        what = "where the token comes from" if kafka.has_tokens else "the password"
+        setting = "kafka.security_protocol" if kafka.has_tokens else "kafka.sasl_username"
         return KafkaUnavailable(
-            f"the Kafka broker at {where} does not let {kafka.sasl_username} in over {kafka.security_protocol} with "
-            f"{kafka.sasl_mechanism}: {error}; check kafka.sasl_username, kafka.sasl_mechanism and the password"
+            f"the Kafka broker at {where} does not let {who} in over {kafka.security_protocol} with "
+            f"{kafka.sasl_mechanism}: {error}; check {setting}, kafka.sasl_mechanism and {what}"
         )
     if isinstance(error, AuthorizationError):
         return KafkaUnavailable(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from kafka import KafkaProducer
 from kafka.errors import (
@@ -14,8 +14,10 @@ from kafka.errors import (
 
 from streams.errors import InputError, KafkaUnavailable, ServiceError
 from streams.kafka_settings import KafkaSettings, TopicSettings, client_arguments
+from streams.messages import pieces
 from streams.positions import records_of
 from streams.publish import MESSAGE_BYTES
+from streams.records import RecordSettings
 from streams.sources import Block, Position
 from streams.topics import ANSWER_SECONDS, require_topics, unavailable
 
@@ -30,6 +32,13 @@ class TakenOverError(ServiceError):
     """Another ingest of the same name has begun, so this one may not go on."""
 
 
+class Sent(NamedTuple):
+    """How many messages a block became, and how many records are in them."""
+
+    messages: int
+    records: int
+
+
 class Transactions:
     """The transactions of one ingest. Whoever begins under its name ends what was left open, and all others.
 
@@ -41,6 +50,10 @@ class Transactions:
         The topics of flows and of positions.
     name
         Name of the ingest.
+    records
+        How lines are written, so that messages name their dialect; None leaves that out.
+    compression
+        Codec of the messages.
 
     Raises
     ------
@@ -48,11 +61,20 @@ class Transactions:
         When a topic is missing, or the broker cannot be used.
     """
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, name: str) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topics: TopicSettings,
+        name: str,
+        records: RecordSettings | None = None,
+        *,
+        compression: str = "lz4",
+    ) -> None:
         require_topics(kafka, [topics.flows, topics.positions])
         self._kafka = kafka
         self._topics = topics
         self._name = name
+        self._records = records
         self._sent: list[Any] = []
         self._open = False
         self._producer = self._call(
@@ -62,7 +84,7 @@ class Transactions:
             transaction_timeout_ms=_TRANSACTION_MS,
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type=compression,
             linger_ms=_LINGER_MS,
             batch_size=_BATCH_BYTES,
             max_request_size=MESSAGE_BYTES,
@@ -76,8 +98,15 @@ class Transactions:
         )
         self._call(self._producer.init_transactions)
 
-    def send(self, block: Block) -> None:
-        """Add a block to the transaction; it begins with its first one.
+    def send(self, block: Block, records_per_message: int = 0) -> "Sent":
+        """Add a block to the transaction, which begins with its first one.
+
+        Parameters
+        ----------
+        block
+            The block.
+        records_per_message
+            Cut it into messages of so many lines; 0 sends it as one message.
 
         Raises
         ------
@@ -89,16 +118,17 @@ class Transactions:
             When Kafka does not take it.
         """
         self._begin()
+        topic = self._topics.flows.name
+        messages = list(pieces(block, records_per_message, self._records))
         try:
-            future = self._call(
-                self._producer.send, self._topics.flows.name, block.value, headers=list(block.headers.items())
-            )
+            for each in messages:
+                self._sent.append(self._call(self._producer.send, topic, each.value, headers=each.headers))
         except MessageSizeTooLargeError as error:
             raise InputError(
                 f"{block.origin}:{block.line}: {len(block.value):,} bytes of lines do not fit into a Kafka message; "
                 "is this a flow log?"
             ) from error
-        self._sent.append(future)
+        return Sent(len(messages), sum(each.records for each in messages))
 
     def commit(self, positions: Mapping[str, Position], forgotten: Iterable[str]) -> None:
         """Commit what was sent together with positions.

@@ -27,6 +27,7 @@ from streams import cli
 from streams.cases import Cases
 from streams.declared_metrics import DECLARED
 from streams.kafka_settings import TopicSettings
+from streams.records.fields import READABLE
 from streams.settings import PREFIX, Settings, keys, load
 from streams.sink_settings import sinks
 from tests.markdown import Fence, anchors, linked, links, prose, read, section, segments, split
@@ -284,6 +285,41 @@ def test_examples_of_settings_load(fence: Fence, tmp_path: Path) -> None:
 @pytest.mark.parametrize("fence", [fence for fence in FENCES if fence.info == "yaml cases"], ids=str)
 def test_examples_of_cases_are_cases(fence: Fence) -> None:
     assert Cases.model_validate(yaml.safe_load(fence.text)).cases
+
+
+POLICIES = [fence for fence in FENCES if fence.info.startswith("json") and '"Effect"' in fence.text]
+
+
+@pytest.mark.parametrize("fence", POLICIES, ids=str)
+def test_policies_are_whole_and_allow_no_more_than_they_name(fence: Fence) -> None:
+    document = json.loads(fence.text)
+    statements = document.get("Statement", [document])
+    assert document.get("Version", "2012-10-17") == "2012-10-17"
+    for statement in statements:
+        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+        assert statement["Effect"] == "Allow"
+        assert all(re.fullmatch(r"[a-z0-9-]+:[A-Z][A-Za-z]+\*?", action) for action in actions), actions
+        assert "Resource" in statement or "Principal" in statement
+
+
+def test_templates_write_the_format_that_is_described_and_name_what_they_define() -> None:
+    page = DOCS / "how-to" / "enable-flow-logs.md"
+    fences = [fence for fence in FENCES if fence.page == page]
+    (wanted,) = (fence.text for fence in fences if fence.text.startswith("${version}"))
+    fields = re.findall(r"\$\{([a-z-]+)\}", wanted)
+    assert set(fields) <= READABLE
+    written = [match for fence in fences for match in re.findall(r"\$?\$\{version\}[^\n'\"]*", fence.text)]
+    assert len(written) == 4
+    assert all(re.findall(r"\{([a-z-]+)\}", each) == fields for each in written)
+    (template,) = (yaml.safe_load(fence.text) for fence in fences if fence.info == "yaml cloudformation")
+    named = re.findall(r"'(?:Ref|Fn::GetAtt)': \[?'([A-Za-z:]+)'", str(template))
+    named += re.findall(r"\$\{([A-Z][A-Za-z:]*)", " ".join(re.findall(r"'Fn::Sub': '([^']*)'", str(template))))
+    assert {name for name in named if not name.startswith("AWS::")} <= {*template["Resources"], *template["Parameters"]}
+    for resource in template["Resources"].values():
+        assert re.fullmatch(r"AWS::[A-Z0-9a-z]+::[A-Za-z]+", resource["Type"])
+        assert resource.get("DependsOn", "Bucket") in template["Resources"]
+    flow_log = template["Resources"]["FlowLog"]["Properties"]
+    assert (flow_log["TrafficType"], flow_log["MaxAggregationInterval"]) == ("ALL", 60)
 
 
 @pytest.mark.parametrize("fence", [fence for fence in FENCES if fence.info in {"python", "pycon"}], ids=str)

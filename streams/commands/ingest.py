@@ -23,11 +23,13 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
     import time
 
     from streams.errors import SettingsError
+    from streams.http import HttpEndpoints
     from streams.ingest import Ingest
+    from streams.ingest_metrics import IngestMetrics
+    from streams.opened import open_places
     from streams.positions import read_positions
     from streams.selection import Selection
     from streams.settings import load
-    from streams.sources import source_at
     from streams.transactions import Transactions
 
     settings = load(config)
@@ -36,14 +38,31 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
         raise SettingsError("there is nothing to ingest; name places in the setting sources, or behind the command")
     # The client logs every attempt; what matters is in the error.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    sources = [source_at(place) for place in chosen]
     begin = time.monotonic()
+
+    def report(line: str) -> None:
+        click.echo(line, err=True)
+
+    opened = open_places(chosen, settings, report)
     selection = Selection(settings.selection, settings.records)
-    with Transactions(settings.kafka, settings.topics, settings.ingest.name) as transactions:
+    metrics = IngestMetrics(opened.sources, settings.records, failed=opened.failed)
+    with (
+        HttpEndpoints(settings.ingest.http, metrics, list, section="ingest.http"),
+        Transactions(
+            settings.kafka,
+            settings.topics,
+            settings.ingest.name,
+            settings.records,
+            compression=settings.blocks.compression,
+        ) as transactions,
+    ):
         positions = read_positions(settings.kafka, settings.topics.positions, settings.ingest.name)
+        sources = list(opened.sources.values())
         ingest = Ingest(
-            transactions, sources, positions, settings.ingest, selection, report=lambda line: click.echo(line, err=True)
+            transactions, sources, positions, settings.ingest, selection, records=settings.records, report=report
         )
+        ingest.on_problem = metrics.problem
+        ingest.on_commit = lambda last: metrics.committed(ingest.ingested, selection.left, last, time.time())
 
         def end(number: int, _: object) -> None:
             ingest.stop()
@@ -53,6 +72,7 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
         ingested = ingest.run()
+    ingested.problems += len(opened.failed)
     summary = (
         dataclasses.asdict(ingested)
         | dataclasses.asdict(selection.left)

@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from streams.kafka_settings import Topic
-    from streams.publish import Publisher
-    from streams.records import RecordSettings
-    from streams.selection import Selection
-    from streams.sources import Source
+    from streams.publishing import Outcome, Publishing
 
 _INTERRUPTED = 130
 
@@ -27,112 +23,91 @@ _INTERRUPTED = 130
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Lines in a Kafka message; 0 sends blocks as the source cuts them, which is by far the fastest.",
+    help="Lines in a Kafka message; 0 sends blocks as the settings say, which is by far the fastest.",
 )
+@click.option("--resume", is_flag=True, help="Leave out what an earlier run with --resume has sent, and remember this.")
+@click.option("--follow", is_flag=True, help="Go on with files that grow, and with new ones; implies --resume.")
 @click.option("--dry-run", is_flag=True, help="Only read, and say what would be published; needs no Kafka.")
 @click.pass_context
 def command(
     context: click.Context,
+    *,
     places: tuple[str, ...],
     config: Path | None,
     complete: bool,
     records_per_message: int,
+    resume: bool,
+    follow: bool,
     dry_run: bool,
 ) -> None:
     """Publish flow logs to Kafka.
 
-    A SOURCE is a file (plain, gzip, zstd, Parquet); - is standard input. Several of them go out in the order of
-    their event time, so that none makes the others late. Prints what was published to standard error.
+    A SOURCE is a file (plain, gzip, zstd, Parquet), a pattern, a folder with all below it, or whatever the reference of
+    sources lists; - is standard input. Several of them go out in the order of their event time, so that none makes the
+    others late. Shows its progress on a terminal, and prints a summary: a line for people to standard error, and a JSON
+    object to standard output.
     """
+    import json
     import logging
     import signal
     import time
 
-    from streams.publish import Publisher
-    from streams.selection import Selection
+    from streams.publishing import Publishing
     from streams.settings import load
 
+    if complete and (resume or follow):
+        raise click.UsageError("--complete goes neither with --resume nor with --follow")
     settings = load(config)
     # The client logs every attempt; what matters is in the error.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     # Polars, once imported, lets Ctrl-C wait for the end of a read, which on a pipe may never come.
     signal.siginterrupt(signal.SIGINT, True)
-    topic = settings.topics.flows
-    selection = Selection(settings.selection, settings.records)
-    if dry_run:
-        context.exit(1 if _rehearse(places, settings.records, selection) else 0)
-    with Publisher(settings.kafka, topic, records_per_message=records_per_message, select=selection.apply) as publisher:
-        begin = time.monotonic()
-        try:
-            unreadable = _publish_all(publisher, places, settings.records)
-            publisher.finish(complete=complete and not unreadable)
-        except KeyboardInterrupt:
-            publisher.finish()
-            click.echo(f"interrupted; {_summary(publisher, topic, time.monotonic() - begin)}", err=True)
-            context.exit(_INTERRUPTED)
-    click.echo(_summary(publisher, topic, time.monotonic() - begin), err=True)
-    if complete and unreadable:
-        click.echo("the end of the input is not announced, since not all of it was read", err=True)
-    context.exit(1 if unreadable else 0)
-
-
-def _rehearse(places: tuple[str, ...], records: "RecordSettings", selection: "Selection") -> bool:
-    """Read the sources, say what would be published, and whether anything cannot be read."""
-    from streams.errors import InputError
-    from streams.sources.merged import MergedSource
-
-    sources, unreadable = _opened(places)
-    lines = size = messages = 0
-    try:
-        for block in MergedSource(sources, records).blocks():
-            chosen = selection.apply(block)
-            if chosen is not None:
-                lines, size, messages = lines + chosen.lines, size + len(chosen.value), messages + 1
-    except InputError as error:
-        click.echo(error, err=True)
-        unreadable = True
-    left = selection.left
-    click.echo(
-        f"would publish {lines:,} records, {size:,} bytes in {messages:,} blocks; dropped {left.dropped:,}, "
-        f"sampled out {left.sampled_out:,}, not looked into {left.unselected:,}",
-        err=True,
+    publishing = Publishing(
+        settings,
+        places,
+        lambda line: click.echo(line, err=True),
+        follow=follow,
+        records_per_message=records_per_message,
     )
-    return unreadable
+    begin = time.monotonic()
+    if dry_run:
+        outcome = publishing.rehearse()
+    elif resume or follow:
+        outcome = _resumed(publishing)
+    else:
+        outcome = publishing.publish(complete=complete)
+    seconds = time.monotonic() - begin
+    click.echo(_line(publishing, outcome, settings.topics.flows.name, seconds, dry_run=dry_run), err=True)
+    if complete and outcome.problems:
+        click.echo("the end of the input is not announced, since not all of it was read", err=True)
+    click.echo(json.dumps(publishing.summary(outcome, seconds)))
+    context.exit(_INTERRUPTED if outcome.interrupted else 1 if outcome.problems else 0)
 
 
-def _opened(places: tuple[str, ...]) -> "tuple[list[Source], bool]":
-    """Open the sources, name those that cannot be, and say whether there were any."""
-    from streams.errors import InputError
-    from streams.sources import source_at
+def _resumed(publishing: "Publishing") -> "Outcome":
+    """Publish until the end, or until a signal asks for it."""
+    import signal
 
-    sources: list[Source] = []
-    unreadable = False
-    for place in places:
-        try:
-            sources.append(source_at(place))
-        except InputError as error:
-            click.echo(error, err=True)
-            unreadable = True
-    return sources, unreadable
+    def end(number: int, _: object) -> None:
+        publishing.stop()
+        # Whoever asks twice means it.
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    return publishing.resume()
 
 
-def _publish_all(publisher: "Publisher", places: tuple[str, ...], records: "RecordSettings") -> bool:
-    """Publish the sources, name those that cannot be read to their end, and say whether there were any."""
-    from streams.errors import InputError
-    from streams.sources.merged import MergedSource
-
-    sources, unreadable = _opened(places)
-    try:
-        publisher.publish(MergedSource(sources, records))
-    except InputError as error:
-        click.echo(error, err=True)
-        unreadable = True
-    return unreadable
-
-
-def _summary(publisher: "Publisher", topic: "Topic", seconds: float) -> str:
-    records, size, messages = publisher.published
+def _line(publishing: "Publishing", outcome: "Outcome", topic: str, seconds: float, *, dry_run: bool) -> str:
+    if dry_run:
+        left = publishing.selection.left
+        return (
+            f"would publish {outcome.records:,} records, {outcome.bytes:,} bytes in {outcome.messages:,} blocks; "
+            f"dropped {left.dropped:,}, sampled out {left.sampled_out:,}, not looked into {left.unselected:,}"
+        )
+    rate = outcome.records / max(seconds, 1e-3)
+    begin = "interrupted; " if outcome.interrupted else ""
     return (
-        f"published {records:,} records, {size:,} bytes in {messages:,} messages to {topic.name} "
-        f"in {seconds:.1f} s: {records / max(seconds, 1e-3):,.0f} records/s"
+        f"{begin}published {outcome.records:,} records, {outcome.bytes:,} bytes "
+        f"in {outcome.messages:,} messages to {topic} in {seconds:.1f} s: {rate:,.0f} records/s"
     )

@@ -15,7 +15,6 @@ from streams.records.json_lines import first_known, strings
 from streams.records.lines import Lines
 from streams.records.settings import RecordSettings
 
-_NEWLINE, _SMALL_A, _LETTERS = np.uint8(ord("\n")), np.uint8(ord("a")), np.uint8(26)
 _MOST_LOST: Final = np.uint64(2**60)
 """Four causes of loss add up without overflow."""
 
@@ -38,27 +37,6 @@ def header_format(line: bytes) -> str | None:
     if sum(name in READABLE for name in names) < 2 or not all(_FIELD_NAME.fullmatch(name) for name in names):
         return None
     return " ".join(names)
-
-
-def last_header_format(text: bytes, start: int = 0) -> str | None:
-    """Return the format that the last header line in a text announces, or None where there is no header line.
-
-    Parameters
-    ----------
-    text
-        Lines.
-    start
-        Where the first line begins that is looked at.
-    """
-    codes = np.frombuffer(text, np.uint8)
-    begins = np.append(start, np.flatnonzero(codes[start:] == _NEWLINE) + start + 1)
-    begins = begins[begins < len(codes)]
-    for begin in reversed(begins[codes[begins] - _SMALL_A < _LETTERS].tolist()):
-        end = text.find(b"\n", begin)
-        announced = header_format(text[begin:] if end < 0 else text[begin:end])
-        if announced is not None:
-            return announced
-    return None
 
 
 class AwsText(Dialect):

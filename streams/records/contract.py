@@ -31,6 +31,15 @@ WATERMARK_HEADER: Final = "flowhawk-watermark"
 SAMPLING_HEADER: Final = "flowhawk-sampling"
 """Header of a Kafka message whose records are a sample: how many each stands for, in digits."""
 
+SOURCE_HEADER: Final = "flowhawk-source"
+"""Header of a Kafka message that names what its lines were read from."""
+
+POSITION_HEADER: Final = "flowhawk-position"
+"""Header of a Kafka message that says how far its source had been read with its block."""
+
+LINE_HEADER: Final = "flowhawk-source-line"
+"""Header of a Kafka message with the number of its first line in its source."""
+
 REFUSED: Final = pl.Schema({"message": pl.UInt32(), "line": pl.UInt32(), "reason": pl.String(), "raw": pl.Binary()})
 """Refused lines: index of the message, number of the line in it (the first is 1), why, and its bytes."""
 

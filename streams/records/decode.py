@@ -17,6 +17,7 @@ from streams.records.check import Checked, check
 from streams.records.complete import complete
 from streams.records.contract import (
     DIALECT_HEADER,
+    FORMAT_HEADER,
     SAMPLING_HEADER,
     Decoded,
     Dialect,
@@ -159,16 +160,34 @@ def _alike(messages: Sequence[Message], records: RecordSettings) -> Group | None
     if not messages:
         return None
     headers = messages[0].headers
-    if DIALECT_HEADER in headers or not all(map(eq, map(_HEADERS, messages), repeat(headers))):
+    # Where a message came from is its own; what it says of its lines is what counts.
+    if not all(map(eq, map(_HEADERS, messages), repeat(headers))) and len({_said(each) for each in messages}) > 1:
         return None
     first = set(map(_FIRST_BYTE, map(_VALUE, messages)))
     candidates = {_beginning(byte) for byte in first}
     if len(candidates) != 1 or not _BLANK_BYTES.isdisjoint(first):
         return None
     ((wrappings, written),) = candidates
-    if wrappings or len(written) != 1 or not written[0].last:
+    stated = headers.get(DIALECT_HEADER)
+    if wrappings or len(written) != 1 or not written[0].last or stated not in {None, written[0].name.encode()}:
         return None
     return Group(written[0], written[0].layout(messages[0], records), messages, np.arange(len(messages)))
+
+
+def _said(message: Message) -> tuple[bytes | None, ...]:
+    return tuple(map(message.headers.get, (DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER)))
+
+
+def stated_dialect(message: Message, records: RecordSettings) -> str | None:
+    """Name the dialect that a message is read in; None where nobody knows, or an envelope is around it.
+
+    >>> stated_dialect(Message(b"2 123456789012 eni-1 10.0.0.1 10.0.0.2 1 2"), RecordSettings())
+    'aws-text'
+    """
+    if any(each.recognises(message.value) for each in _beginning(_first(message.value))[0]):
+        return None
+    dialect = _dialect(message, records)
+    return None if dialect is None else dialect.name
 
 
 def _opened(message: Message, records: RecordSettings) -> Message:

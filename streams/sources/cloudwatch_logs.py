@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
+from streams.block_settings import BlockSettings, of_bytes
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.aws import AwsSettings, client, told
@@ -76,10 +77,11 @@ class CloudWatchLogsSource(Source):
         self._logs = logs
         self._settings = settings
         self._headers = {} if settings.format is None else {FORMAT_HEADER: settings.format.encode()}
-        self._block_bytes = block_bytes
+        self._cut = of_bytes(block_bytes)
         self._behind = -1
         self._line = 1
         self._consumed = 0
+        self._waits = False
         self._stopped = threading.Event()
 
     @classmethod
@@ -109,6 +111,11 @@ class CloudWatchLogsSource(Source):
         """Bytes of messages read so far."""
         return self._consumed
 
+    @property
+    def waits(self) -> bool:
+        """Whether the next window has not passed yet, or cannot be read."""
+        return self._waits
+
     def blocks(self) -> Iterator[Block]:
         """Read windows as soon as nothing can be added to them, until the end or until stopped."""
         start, pause = self._start(), _PAUSE_SECONDS
@@ -117,6 +124,7 @@ class CloudWatchLogsSource(Source):
             end = start + self._window
             end = end if last is None else min(end, last)
             early = (end - _milliseconds(datetime.now(UTC))) / 1000 + self._settings.delay_seconds
+            self._waits = early > 0
             if early > 0:
                 self._stopped.wait(early)
                 continue
@@ -129,6 +137,7 @@ class CloudWatchLogsSource(Source):
                     raise
                 # Nothing of it has been yielded, or it is behind the position by now.
                 self.on_problem(error)
+                self._waits = True
                 self._stopped.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 continue
@@ -139,6 +148,10 @@ class CloudWatchLogsSource(Source):
         known = positions.get(self._place)
         if known is not None and not known.content:
             self._behind = known.offset
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Put so many events into a block."""
+        self._cut = settings
 
     def acknowledge(self, block: Block) -> None:
         """Nothing to do: CloudWatch keeps no position."""
@@ -210,7 +223,7 @@ class CloudWatchLogsSource(Source):
             lines.append(_line(event.message))
             size += len(lines[-1]) + 1
             reached = position
-            if size >= self._block_bytes:
+            if size >= self._cut.bytes or len(lines) >= self._cut.records:
                 yield self._block(lines, reached)
                 lines, size = [], 0
         if lines:

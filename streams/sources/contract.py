@@ -7,7 +7,9 @@ from typing import ClassVar, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
+from streams.records.aws_text import header_format
 
 
 class Position(NamedTuple):
@@ -45,6 +47,8 @@ class Block:
         Number of its first line in the origin; the first line of an origin is 1.
     content
         What tells this content of the origin from another under the same name, for example an ETag.
+    start
+        Where it begins in the origin, if positions are offsets into text and it may be cut behind any line; else None.
     """
 
     value: bytes
@@ -54,6 +58,13 @@ class Block:
     position: int
     line: int = 1
     content: str = ""
+    start: int | None = None
+
+    @property
+    def records(self) -> int:
+        """How many lines there are that are no header line; only the first one may be."""
+        end = self.value.find(b"\n")
+        return self.lines - (header_format(self.value if end < 0 else self.value[:end]) is not None)
 
 
 class PlaceSettings(BaseModel):
@@ -83,6 +94,9 @@ class Source(ABC):
     on_problem: Callable[[InputError], None] = staticmethod(_raise)
     """Is told of what cannot be read while the rest goes on; unless it is set, such a problem ends the reading."""
 
+    parked = 0
+    """How many messages were put aside since they failed too often."""
+
     @classmethod
     @abstractmethod
     def takes(cls, place: str) -> bool:
@@ -109,6 +123,21 @@ class Source(ABC):
     def consumed(self) -> int:
         """Bytes read so far, as stored."""
 
+    def begin(self) -> Block | None:
+        """Return the first block without beginning to read; None where that cannot be done, or there is none.
+
+        Raises
+        ------
+        streams.errors.InputError
+            When it cannot be read.
+        """
+        return None
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has given all that there is by now, and waits for more; then it holds up no other source."""
+        return False
+
     @abstractmethod
     def blocks(self) -> Iterator[Block]:
         """Read block after block; ends when there will be no more, or soon after `stop`.
@@ -125,6 +154,13 @@ class Source(ABC):
 
         Is called before `blocks`, if at all.
         """
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Cut blocks so; a source whose blocks come as they are has nothing to cut.
+
+        Is called before `blocks`, if at all.
+        """
+        del settings
 
     @abstractmethod
     def acknowledge(self, block: Block) -> None:

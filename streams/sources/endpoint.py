@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from streams.block_settings import BlockSettings, of_bytes
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.contract import Block, PlaceSettings, Position, Source
@@ -76,7 +77,7 @@ class EndpointSource(Source):
         self._place = bare(place)
         self._settings = settings
         self._headers = {} if settings.format is None else {FORMAT_HEADER: settings.format.encode()}
-        self._block_bytes = block_bytes
+        self.cut = of_bytes(block_bytes)
         self._waiting: queue.Queue[tuple[str, Request]] = queue.Queue()
         self._lock = threading.Lock()
         self._open: dict[str, Request] = {}
@@ -117,6 +118,11 @@ class EndpointSource(Source):
         """Bytes of blocks taken so far."""
         return self._consumed
 
+    @property
+    def waits(self) -> bool:
+        """Whether nothing that was posted is left to yield."""
+        return self._waiting.empty()
+
     def blocks(self) -> Iterator[Block]:
         """Serve until stopped, and yield what was posted."""
         with self._receiver:
@@ -137,6 +143,10 @@ class EndpointSource(Source):
             if origin.startswith(f"{self._place}#") and not each.content
         }
         self._ages = deque((time.monotonic(), origin) for origin in self._known)
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Cut what is posted so."""
+        self.cut = settings
 
     def acknowledge(self, block: Block) -> None:
         """Answer a request, once Kafka has all of it."""
@@ -193,11 +203,6 @@ class EndpointSource(Source):
     def headers(self) -> Mapping[str, bytes]:
         """Headers of every block."""
         return self._headers
-
-    @property
-    def block_bytes(self) -> int:
-        """How large blocks become."""
-        return self._block_bytes
 
 
 def _set() -> threading.Event:

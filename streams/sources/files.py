@@ -1,11 +1,16 @@
 """Flow log files on disk, plain, gzip, zstd or Parquet, and standard input."""
 
+import errno
 import io
+import os
+import select
+import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Self, cast
 
+from streams.block_settings import BlockSettings, of_bytes
 from streams.errors import InputError
 from streams.sources.contract import Block, Position, Source
 from streams.sources.lines import BLOCK_BYTES, Lines
@@ -25,12 +30,9 @@ class FileSource(Source):
         self.path = path
         self.acknowledged = 0
         self._positions: Mapping[str, Position] = {}
-        try:
-            self._opened = cast("io.BufferedReader", sys.stdin.buffer) if path == "-" else Path(path).open("rb")  # noqa: SIM115 - closed by blocks
-            self._size = 0 if path == "-" else Path(path).stat().st_size
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read: {error.strerror}") from error
-        self._lines = Lines(self._opened, path, block_bytes=block_bytes)
+        self._size = 0 if path == "-" else _size(path)
+        self._cut = of_bytes(block_bytes)
+        self._lines: Lines | None = None
 
     @classmethod
     def takes(cls, place: str) -> bool:
@@ -50,12 +52,24 @@ class FileSource(Source):
     @property
     def consumed(self) -> int:
         """Stored bytes read so far."""
-        return self._lines.consumed
+        return 0 if self._lines is None else self._lines.consumed
+
+    def begin(self) -> Block | None:
+        """Look at the first block of a file; what is no file is read once."""
+        if not Path(self.path).is_file():
+            return None
+        with _opened(self.path) as opened:
+            return next(Lines(opened, self.path, cut=self._cut).blocks(), None)
 
     def blocks(self) -> Iterator[Block]:
         """Cut the file into blocks of whole lines; a header line's format goes with every block behind it."""
-        with self._opened:
+        with _opened(self.path) as opened:
+            self._lines = Lines(opened, self.path, cut=self._cut, comes=_comes(opened))
             yield from behind(self._lines.blocks(), self._positions)
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Cut the text so."""
+        self._cut = settings
 
     def resume(self, positions: Mapping[str, Position]) -> None:
         """Go on behind what Kafka has; standard input is never the same again, and read whole."""
@@ -64,3 +78,33 @@ class FileSource(Source):
     def acknowledge(self, block: Block) -> None:
         """Remember how far the file has been published."""
         self.acknowledged = block.position
+
+
+def _size(path: str) -> int:
+    try:
+        found = Path(path).stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{path}: cannot be read: {os.strerror(errno.EISDIR)}")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: cannot be read: {os.strerror(errno.EACCES)}")
+    return found.st_size
+
+
+def _opened(path: str) -> io.BufferedReader:
+    try:
+        return cast("io.BufferedReader", sys.stdin.buffer) if path == "-" else Path(path).open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _comes(opened: io.BufferedReader) -> Callable[[float], bool] | None:
+    """Return what waits for more of a pipe or a terminal; None for a file, which is there."""
+    try:
+        number = opened.fileno()
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return None
+    return lambda seconds: bool(select.select([number], [], [], seconds)[0])

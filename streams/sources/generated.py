@@ -102,10 +102,11 @@ class GeneratedSource(Source):
         headers = {FORMAT_HEADER: self.traffic.format.encode()}
         position, line = 0, 1
         for text in self.traffic.blocks():
-            position += len(text)
+            start, position = position, position + len(text)
             lines = text.count(b"\n")
             self._consumed, self._latest = position, self._time_of(text)
-            yield Block(text.removesuffix(b"\n"), headers, lines, f"{_SCHEME}://", position, line, self._content)
+            value = text.removesuffix(b"\n")
+            yield Block(value, headers, lines, f"{_SCHEME}://", position, line, self._content, start)
             line += lines
         self._latest = self.traffic.end
 

@@ -62,6 +62,7 @@ class KafkaTopicSource(Source):
         self._known: dict[int, int] = {}
         self._lines: dict[int, int] = {}
         self._consumed = 0
+        self._waits = False
         self._stopped = threading.Event()
         try:
             self._consumer = KafkaConsumer(
@@ -117,6 +118,11 @@ class KafkaTopicSource(Source):
         """Bytes of messages read so far."""
         return self._consumed
 
+    @property
+    def waits(self) -> bool:
+        """Whether the last question brought nothing new."""
+        return self._waits
+
     def blocks(self) -> Iterator[Block]:
         """Read messages, until the end that there was or until stopped."""
         from kafka import TopicPartition  # noqa: PLC0415 - imported by now
@@ -127,7 +133,9 @@ class KafkaTopicSource(Source):
             while not self._stopped.is_set():
                 if ends is not None and all(self._consumer.position(each) >= end for each, end in ends.items()):
                     return
-                for records in self._consumer.poll(timeout_ms=_POLL_MS).values():
+                fetched = self._consumer.poll(timeout_ms=_POLL_MS)
+                self._waits = not fetched
+                for records in fetched.values():
                     for record in records:
                         if ends is None or record.offset < ends[TopicPartition(record.topic, record.partition)]:
                             yield from self._blocks(record)

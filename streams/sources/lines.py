@@ -1,23 +1,33 @@
 """Stored bytes, plain, gzip, zstd or Parquet, cut into blocks of whole lines."""
 
-import gzip
 import io
+import time
 import zlib
-from collections.abc import Iterator
-from typing import BinaryIO, Final, Protocol, cast
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol, cast
 
+from isal import isal_zlib
 from zstandard import ZstdDecompressor, ZstdError
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
-from streams.records.aws_text import header_format, last_header_format
-from streams.records.contract import FORMAT_HEADER
 from streams.sources.contract import Block
+from streams.sources.cutter import Cutter
 from streams.sources.tables import table_blocks
 
 BLOCK_BYTES: Final = 128 * 1024
+"""How large blocks become where nobody says so."""
 
-LINE_BYTES: Final = 1 << 20
-"""Longer lines are none of a flow log; the longest real ones have a few hundred bytes."""
+# The type of isal's errors is missing from what it publishes of its types.
+_DAMAGED: Final[tuple[type[Exception], ...]] = (
+    *(OSError, EOFError, zlib.error, ZstdError),
+    cast("type[Exception]", isal_zlib.error),
+)
+
+_STORED_BYTES: Final = 128 << 10
+_GZIP_BYTES: Final = 4 << 10
+_TEXT_BYTES: Final = 256 << 10
+"""How much is read at a time, as it is stored and behind any compression."""
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -64,8 +74,10 @@ class Lines:
         Which content of the origin it is.
     headers
         Headers of every block.
-    block_bytes
-        How much text is read at a time.
+    cut
+        When a block is full.
+    comes
+        Waits so many seconds for bytes, and says whether there are any, or will be none; None where they never wait.
     """
 
     def __init__(
@@ -75,13 +87,15 @@ class Lines:
         *,
         content: str = "",
         headers: dict[str, bytes] | None = None,
-        block_bytes: int = BLOCK_BYTES,
+        cut: BlockSettings,
+        comes: Callable[[float], bool] | None = None,
     ) -> None:
         self._stored = _Counted(stored)
         self._origin = origin
         self._content = content
-        self._headers = dict(headers or {})
-        self._block_bytes = block_bytes
+        self._cutter = Cutter(origin, content=content, headers=headers, settings=cut)
+        self._cut = cut
+        self._comes = comes
 
     @property
     def consumed(self) -> int:
@@ -98,76 +112,57 @@ class Lines:
         streams.errors.InputError
             When it cannot be read to its end, or is no text of lines.
         """
-        stored = io.BufferedReader(self._stored, self._block_bytes)
+        # Of many files at once each has to do with little.
+        most = min(self._cut.bytes, _STORED_BYTES)
+        stored = io.BufferedReader(self._stored, max(most, 4))
         begin = self._read(stored.peek, 4)[:4]
         if begin == _PARQUET:
             yield from table_blocks(self._read(stored.read, -1), self._origin, self._content)
             return
-        text = _opened(stored, begin)
-        rest, position, line = b"", 0, 1
-        while data := self._read(text.read, self._block_bytes):
-            if len(rest) + len(_first_line(data)) > LINE_BYTES:
-                raise InputError(f"{self._origin}:{line}: is longer than {LINE_BYTES >> 20} MiB; is this a flow log?")
-            end = data.rfind(b"\n")
-            if end < 0:
-                rest += data
-                continue
-            value, rest = rest + data[:end], data[end + 1 :]
-            for piece in cut_at_headers(value):
-                position += len(piece) + 1
-                block = self._block(piece, position, line)
-                yield block
-                line += block.lines
-        if rest:
-            yield self._block(rest, position + len(rest), line)
+        text = _opened(stored, begin, most)
+        since = time.monotonic()
+        try:
+            while data := self._read(text.read1, min(self._cut.bytes, _TEXT_BYTES)):
+                since = since if self._cutter.waits else time.monotonic()
+                yield from self._cutter.add(data)
+                # Of compressed bytes nobody knows whether they are enough for a line.
+                if text is stored and self._cutter.waits and not self._more_comes(since):
+                    yield from self._cutter.flush()
+        except InputError:
+            # What came before it is whole.
+            yield from self._cutter.flush()
+            raise
+        yield from self._cutter.end()
+
+    def _more_comes(self, since: float) -> bool:
+        """Wait for more, but not for longer than lines may wait that came at some time."""
+        left = since + self._cut.ms / 1000 - time.monotonic()
+        return self._comes is None or self._comes(max(left, 0.0))
 
     def _read(self, read: "_Read", size: int) -> bytes:
         try:
             return read(size)
-        except (OSError, EOFError, zlib.error, ZstdError) as error:
+        except _DAMAGED as error:
             raise InputError(f"{self._origin}: stops being readable after {self.consumed} bytes: {error}") from error
 
-    def _block(self, value: bytes, position: int, line: int) -> Block:
-        announced = header_format(_first_line(value))
-        if announced is not None:
-            self._headers[FORMAT_HEADER] = announced.encode()
-        lines = value.count(b"\n") + 1
-        return Block(value, dict(self._headers), lines, self._origin, position, line, self._content)
+
+def is_compressed(begin: bytes) -> bool:
+    """Say whether a content that begins so is read only as a whole.
+
+    >>> is_compressed(b"PAR1"), is_compressed(b"2 123456789012")
+    (True, False)
+    """
+    return begin.startswith((_GZIP, _ZSTD, _PARQUET))
 
 
 class _Read(Protocol):
     def __call__(self, size: int, /) -> bytes: ...
 
 
-def _opened(stored: "io.BufferedReader[_Counted]", begin: bytes) -> BinaryIO:
+def _opened(stored: "io.BufferedReader[_Counted]", begin: bytes, most: int) -> "io.BufferedReader[Any]":
     if begin[:2] == _GZIP:
-        return cast("BinaryIO", gzip.GzipFile(fileobj=stored))
+        # Its file object takes half a megabyte for each file, whatever is in it.
+        return io.BufferedReader(isal_zlib._GzipReader(stored, max(most, _GZIP_BYTES)), max(most, _GZIP_BYTES))  # noqa: SLF001 - likewise
     if begin == _ZSTD:
-        return cast("BinaryIO", ZstdDecompressor().stream_reader(stored, read_across_frames=True))
-    return cast("BinaryIO", stored)
-
-
-def _first_line(text: bytes) -> bytes:
-    r"""Return what stands before the first line end.
-
-    >>> _first_line(b"a 1\nb 2"), _first_line(b"a 1")
-    (b'a 1', b'a 1')
-    """
-    end = text.find(b"\n")
-    return text if end < 0 else text[:end]
-
-
-def cut_at_headers(value: bytes) -> list[bytes]:
-    r"""Cut lines in front of each header line, so that every block has one format.
-
-    >>> cut_at_headers(b"a 1\nsrcaddr dstaddr\nb 2")
-    [b'a 1', b'srcaddr dstaddr\nb 2']
-    """
-    if last_header_format(value, len(_first_line(value)) + 1) is None:
-        return [value]
-    pieces: list[list[bytes]] = [[]]
-    for line in value.split(b"\n"):
-        if pieces[-1] and header_format(line) is not None:
-            pieces.append([])
-        pieces[-1].append(line)
-    return [b"\n".join(piece) for piece in pieces]
+        return cast("io.BufferedReader[Any]", ZstdDecompressor().stream_reader(stored, read_across_frames=True))
+    return cast("io.BufferedReader[Any]", stored)

@@ -1,17 +1,25 @@
 """Several sources as one, in order of event time, so that none makes the others late."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from heapq import heappop, heappush
-from typing import Self
+from contextlib import contextmanager
+from typing import Final, Self
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
-from streams.records import Message, NetworkSettings, RecordSettings, decode
-from streams.records.aws_text import AwsText
+from streams.records import RecordSettings
 from streams.sources.contract import Block, Position, Source
+from streams.sources.merge import Merge
+
+_AT_ONCE: Final = 32
+"""So many sources are opened at once; of more only the beginnings are looked at first."""
+
+_TOGETHER_BYTES: Final = 3 << 20
+_FEWEST_BYTES: Final = 8 << 10
+"""How much a block of each open source has together, about, and one at least; a source holds several times that."""
 
 
 class MergedSource(Source):
-    """Yields next what ends first: a block goes out once no source has one that ends earlier.
+    """Yields next what ends first. Sources that can show their beginning are opened only when it is their turn.
 
     Parameters
     ----------
@@ -32,6 +40,7 @@ class MergedSource(Source):
     def __init__(self, sources: Sequence[Source], records: RecordSettings) -> None:
         self._sources = sources
         self._records = records
+        self._cut: BlockSettings | None = None
         self._origins: dict[int, Source] = {}
 
     @classmethod
@@ -60,26 +69,23 @@ class MergedSource(Source):
         if len(self._sources) == 1:
             yield from self._sources[0].blocks()
             return
-        failures: list[InputError] = []
-        unread = [source.blocks() for source in self._sources]
-        heads: list[tuple[int, int, Block]] = []
-
-        def read_on(index: int, reached: int) -> None:
-            try:
-                block = next(unread[index], None)
-            except InputError as error:
-                failures.append(error)
-            else:
-                if block is not None:
-                    heappush(heads, (max(reached, self._reached(block)), index, block))
-
-        for index in range(len(unread)):
-            read_on(index, 0)
-        while heads:
-            reached, index, block = heappop(heads)
-            self._origins[id(block)] = self._sources[index]
-            yield block
-            read_on(index, reached)
+        merge, failures = Merge(self._records), list[InputError]()
+        reading = _Reading(self._sources, merge, self._cut)
+        for index, source in enumerate(self._sources):
+            with _noted(failures):
+                begin = source.begin() if len(self._sources) > _AT_ONCE else None
+                if begin is None:
+                    reading.read_on(index)
+                else:
+                    merge.expect(index, begin)
+        while merge:
+            index, block = merge.take()
+            if block is not None:
+                self._origins[id(block)] = self._sources[index]
+                yield block
+            if index not in merge:
+                with _noted(failures):
+                    reading.read_on(index)
         if failures:
             raise InputError("\n".join(str(failure) for failure in failures))
 
@@ -88,17 +94,45 @@ class MergedSource(Source):
         for source in self._sources:
             source.resume(positions)
 
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Pass it on to all of them; where many are open at once, their blocks are smaller."""
+        self._cut = settings
+        for source in self._sources:
+            source.cut_into(settings)
+
     def acknowledge(self, block: Block) -> None:
         """Pass it on to the source that the block came from."""
         source = self._sources[0] if len(self._sources) == 1 else self._origins.pop(id(block))
         source.acknowledge(block)
 
-    def _reached(self, block: Block) -> int:
-        """Tell the time of a block: from its last line where that is plain text, else from all of it."""
-        message = Message(block.value, block.headers)
-        names = AwsText().layout(message, self._records).split()
-        fields = block.value[block.value.rfind(b"\n") + 1 :].split()
-        if "end" in names and len(fields) == len(names) and (end := fields[names.index("end")]).isdigit():
-            return int(end)
-        ends = decode(message, self._records, NetworkSettings()).table.frame["end"]
-        return int(ends.to_numpy().max()) if len(ends) else 0
+
+class _Reading:
+    """Opens sources when their first block is wanted, and shares out the memory among those that are open."""
+
+    def __init__(self, sources: Sequence[Source], merge: Merge, cut: BlockSettings | None) -> None:
+        self._sources = sources
+        self._merge = merge
+        self._cut = cut
+        self._open: dict[int, Iterator[Block]] = {}
+
+    def read_on(self, index: int) -> None:
+        """Put the next block of a source before the others, if there is one."""
+        blocks = self._open.pop(index, None) or self._begun(self._sources[index])
+        block = next(blocks, None)
+        if block is not None:
+            self._open[index] = blocks
+            self._merge.put(index, block)
+
+    def _begun(self, source: Source) -> Iterator[Block]:
+        if self._cut is not None:
+            share = max(_TOGETHER_BYTES // (len(self._open) + 1), _FEWEST_BYTES)
+            source.cut_into(self._cut.model_copy(update={"bytes": min(self._cut.bytes, share)}))
+        return source.blocks()
+
+
+@contextmanager
+def _noted(failures: list[InputError]) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        failures.append(error)

@@ -7,10 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
 from streams.sources.aws import told
 from streams.sources.contract import Block, Position
-from streams.sources.lines import BLOCK_BYTES, Lines
+from streams.sources.lines import Lines
 from streams.sources.resumed import END, behind, closed
 
 AHEAD_BYTES: Final = 32 << 20
@@ -70,13 +71,13 @@ class ObjectReader:
         parallel: int,
         headers: Mapping[str, bytes],
         told: Callable[[StoredObject, InputError | None], None],
-        block_bytes: int = BLOCK_BYTES,
+        cut: BlockSettings,
     ) -> None:
         self._s3 = s3
         self._parallel = parallel
         self._headers = headers
         self._told = told
-        self._block_bytes = block_bytes
+        self.cut = cut
         self.consumed = 0
 
     def read(self, objects: Sequence[StoredObject], positions: Mapping[str, Position]) -> Iterator[Block]:
@@ -116,7 +117,7 @@ class ObjectReader:
         self, one: StoredObject, future: "Future[Any] | None", positions: Mapping[str, Position]
     ) -> Iterator[Block]:
         stored = _Body(self._opened(one), one.origin) if future is None else future.result()
-        lines = Lines(stored, one.origin, content=one.etag, headers=dict(self._headers), block_bytes=self._block_bytes)
+        lines = Lines(stored, one.origin, content=one.etag, headers=dict(self._headers), cut=self.cut)
         before = self.consumed
         try:
             for block in behind(closed(lines.blocks()), positions):

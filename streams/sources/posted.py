@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
 from streams.sources.contract import Block
 from streams.sources.lines import Lines
@@ -66,7 +67,7 @@ def delivery(body: bytes, request: str) -> list[bytes]:
 
 
 def blocks_of(
-    data: Iterable[bytes], origin: str, headers: Mapping[str, bytes], block_bytes: int, limit: int
+    data: Iterable[bytes], origin: str, headers: Mapping[str, bytes], cut: BlockSettings, limit: int
 ) -> list[Block]:
     """Cut what was posted into blocks; data that is compressed by itself stays as it is, a block of its own.
 
@@ -88,7 +89,7 @@ def blocks_of(
             text.append(each.removesuffix(b"\n"))
     size = sum(len(block.value) for block in found)
     if text:
-        lines = Lines(io.BytesIO(b"\n".join(text)), origin, headers=dict(headers), block_bytes=block_bytes)
+        lines = Lines(io.BytesIO(b"\n".join(text)), origin, headers=dict(headers), cut=cut)
         for block in lines.blocks():
             size += len(block.value)
             if size > limit:
@@ -102,6 +103,6 @@ def _numbered(blocks: Iterable[Block]) -> list[Block]:
     position, line = 0, 1
     for block in blocks:
         position += len(block.value) + 1
-        numbered.append(replace(block, position=position, line=line))
+        numbered.append(replace(block, position=position, line=line, start=None))
         line += block.lines
     return numbered

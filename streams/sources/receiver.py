@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = opened(body, self.headers.get("Content-Encoding", ""), settings.most_bytes)
             name = request or self.headers.get("Idempotency-Key") or uuid.uuid4().hex
             data = [body] if request is None else delivery(body, request)
-            blocks = blocks_of(data, source.origin(name), source.headers, source.block_bytes, settings.most_bytes)
+            blocks = blocks_of(data, source.origin(name), source.headers, source.cut, settings.most_bytes)
         except TooLargeError as error:
             raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error)) from error
         except InputError as error:

@@ -57,9 +57,18 @@ def behind(blocks: Iterable[Block], positions: Mapping[str, Position]) -> Iterat
         if known is None or known.content != block.content or known.offset <= start:
             yield block
         elif known.offset < block.position:
-            yield _tail(block, known.offset - start)
+            yield tail(block, known.offset - start)
 
 
-def _tail(block: Block, size: int) -> Block:
+def tail(block: Block, size: int) -> Block:
+    r"""Return a block without so many bytes at its beginning.
+
+    >>> rest = tail(Block(b"one\ntwo", {}, 2, "a.log", 8), 4)
+    >>> rest.value, rest.line
+    (b'two', 2)
+    """
     left_out = block.value[:size].count(b"\n")
-    return replace(block, value=block.value[size:], lines=block.lines - left_out, line=block.line + left_out)
+    start = None if block.start is None else block.start + size
+    return replace(
+        block, value=block.value[size:], lines=block.lines - left_out, line=block.line + left_out, start=start
+    )

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field
 
+from streams.block_settings import BlockSettings, of_bytes
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.aws import AwsSettings, client, told
@@ -80,7 +81,7 @@ class S3Source(Source):
         headers = {} if settings.format is None else {FORMAT_HEADER: settings.format.encode()}
         self._failures: list[InputError] = []
         self._reader = ObjectReader(
-            s3, parallel=settings.parallel, headers=headers, told=self._read, block_bytes=block_bytes
+            s3, parallel=settings.parallel, headers=headers, told=self._read, cut=of_bytes(block_bytes)
         )
         self._positions: Mapping[str, Position] = {}
 
@@ -120,6 +121,10 @@ class S3Source(Source):
     def resume(self, positions: Mapping[str, Position]) -> None:
         """Leave out objects, and parts of them, that Kafka has."""
         self._positions = positions
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Cut the text of objects so."""
+        self._reader.cut = settings
 
     def acknowledge(self, block: Block) -> None:
         """Nothing to do: S3 keeps no position."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from streams.block_settings import BlockSettings, of_bytes
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
 from streams.sources.aws import AwsSettings, GoneError, client, told
@@ -75,9 +76,10 @@ class SqsSource(Source):
         self._parked = None if settings.parked is None else self._url(settings.parked)
         headers = {} if settings.format is None else {FORMAT_HEADER: settings.format.encode()}
         self._reader = ObjectReader(
-            s3, parallel=settings.parallel, headers=headers, told=self._object_read, block_bytes=block_bytes
+            s3, parallel=settings.parallel, headers=headers, told=self._object_read, cut=of_bytes(block_bytes)
         )
         self._stopped = threading.Event()
+        self._waits = False
         self._lock = threading.Lock()
         self._known: dict[str, Position] = {}
         self._in_flight: set[Content] = set()
@@ -111,6 +113,11 @@ class SqsSource(Source):
         """Stored bytes of objects read so far."""
         return self._reader.consumed
 
+    @property
+    def waits(self) -> bool:
+        """Whether the queue had no message to give when it was last asked."""
+        return self._waits
+
     def blocks(self) -> Iterator[Block]:
         """Ask the queue, and read the objects that it tells of, until stopped."""
         ended = threading.Event()
@@ -119,11 +126,14 @@ class SqsSource(Source):
         try:
             while not self._stopped.is_set():
                 messages = self._receive()
+                self._waits = not messages
                 if not messages and self._settings.until_empty:
                     return
                 for block in self._reader.read(self._objects(messages), self._known):
                     self._yielded(block)
                     yield block
+                # Where fewer came than may come at a time, there are hardly any more, and asking takes long.
+                self._waits = len(messages) < _BATCH
         finally:
             ended.set()
             renewing.join()
@@ -131,6 +141,10 @@ class SqsSource(Source):
     def resume(self, positions: Mapping[str, Position]) -> None:
         """Leave out what Kafka has of objects in S3."""
         self._known = {origin: each for origin, each in positions.items() if origin.startswith("s3://")}
+
+    def cut_into(self, settings: BlockSettings) -> None:
+        """Cut the text of objects so."""
+        self._reader.cut = settings
 
     def acknowledge(self, block: Block) -> None:
         """Delete the messages of an object, once Kafka has all of it and of the others in them."""
@@ -239,6 +253,7 @@ class SqsSource(Source):
             QueueUrl=self._parked, MessageBody=message.body, MessageAttributes={"flowhawk-reason": reason}
         )
         self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message.receipt)
+        self.parked += 1
         self._problem(f"a message was parked after {message.tries} tries: {failure}")
 
     def _visible(self, message: _Message, seconds: int) -> None:

@@ -10,12 +10,14 @@ from uuid import uuid4
 import pytest
 from kafka.admin import KafkaAdminClient
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
 from streams.records import Message, NetworkSettings, RecordSettings, decode
 from streams.sources import Block, Position, Source, source_at, sources
 from streams.sources.cloudwatch_logs import CloudWatchLogsSettings, CloudWatchLogsSource
 from streams.sources.endpoint import EndpointSettings, EndpointSource
 from streams.sources.files import FileSource
+from streams.sources.followed import FollowedSource, FollowSettings
 from streams.sources.generated import GeneratedSource
 from streams.sources.kafka_topic import KafkaTopicSource
 from streams.sources.merged import MergedSource
@@ -128,7 +130,7 @@ class _Fed(EndpointSource):
     def blocks(self) -> Iterator[Block]:
         for number in range(3):
             lines = "\n".join(flow(end=NINE + second) for second in range(1500)).encode()
-            self.take(f"request-{number}", blocks_of([lines], self.origin(f"request-{number}"), {}, 50_000, 1 << 20))
+            self.take(f"request-{number}", blocks_of([lines], self.origin(f"request-{number}"), {}, self.cut, 1 << 20))
         self.stop()
         yield from super().blocks()
 
@@ -138,10 +140,36 @@ def _endpoint(_: Path) -> Iterator[Maker]:
     yield lambda: _Fed("http://127.0.0.1:0/", EndpointSettings(), block_bytes=50_000)
 
 
+class _Settled(FollowedSource):
+    """Files that are followed until there is nothing new."""
+
+    def _look(self, *, skip: bool = False) -> None:
+        super()._look(skip=skip)
+        # Lines that wait for others come once nothing else did.
+        self._idle = self._idle + 1 if self.waits else 0
+        if self._idle > 2:
+            self.stop()
+
+    _idle = 0
+
+
+@contextmanager
+def _followed(folder: Path) -> Iterator[Maker]:
+    _file(folder)
+
+    def maker() -> Source:
+        source = _Settled(f"follow://{folder}/*.log", FollowSettings(poll_ms=50))
+        source.cut_into(BlockSettings(bytes=20_000, ms=10))
+        return source
+
+    yield maker
+
+
 WORLDS: dict[type[Source], Callable[[Path], AbstractContextManager[Maker]]] = {
     CloudWatchLogsSource: _logs,
     EndpointSource: _endpoint,
     FileSource: _files,
+    FollowedSource: _followed,
     GeneratedSource: _generated,
     MergedSource: _merged,
     S3Source: _s3,

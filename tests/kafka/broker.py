@@ -36,7 +36,11 @@ controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
-sasl.enabled.mechanisms=PLAIN
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-512,OAUTHBEARER
+listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config=\
+org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.sasl_plaintext.oauthbearer.sasl.jaas.config=\
+org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="{user}";
 listener.name.sasl_plaintext.plain.sasl.jaas.config=\
 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
 log.dirs={data}
@@ -121,7 +125,11 @@ class KafkaBroker:
 
     @property
     def sasl_bootstrap(self) -> str:
-        """Where it listens for SASL_PLAINTEXT with PLAIN, as `USER` with `PASSWORD`, host:port."""
+        """Where it listens for SASL_PLAINTEXT, host:port.
+
+        With PLAIN and SCRAM-SHA-512 it knows `USER` with `PASSWORD`; with OAUTHBEARER it takes tokens that nobody has
+        signed.
+        """
         return f"127.0.0.1:{self._ports['sasl']}"
 
     @property
@@ -204,7 +212,8 @@ class KafkaBroker:
             )
         )
         command = self._java(
-            "kafka.tools.StorageTool", "format", "--cluster-id", _CLUSTER_ID, "--config", str(self._configuration)
+            *("kafka.tools.StorageTool", "format", "--cluster-id", _CLUSTER_ID, "--config", str(self._configuration)),
+            *("--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"),
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -46,6 +46,7 @@ def environment_of(bootstrap: str, topics: TopicSettings) -> dict[str, str]:
         "FLOWHAWK__KAFKA__BOOTSTRAP_SERVERS": bootstrap,
         "FLOWHAWK__KAFKA__GROUP_ID": f"group-{topics.flows.name}",
         "FLOWHAWK__HTTP__PORT": "0",
+        "FLOWHAWK__INGEST__HTTP__PORT": "0",
         "FLOWHAWK__TOPICS__FLOWS__NAME": topics.flows.name,
         "FLOWHAWK__TOPICS__FLOWS_DEAD_LETTER__NAME": topics.flows_dead_letter.name,
         "FLOWHAWK__TOPICS__FLOWS_LATE__NAME": topics.flows_late.name,

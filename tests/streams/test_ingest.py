@@ -55,6 +55,7 @@ class World:
                 known,
                 settings or IngestSettings(),
                 selection or EVERYTHING,
+                records=RecordSettings(),
                 report=self.problems.append,
             ).run()
 
@@ -154,7 +155,15 @@ def test_what_broke_off_in_any_transaction_is_sent_once(world: World) -> None:
 def test_an_idle_source_is_told_soon_that_kafka_has_its_blocks(world: World) -> None:
     source = Waiting(Block(b"one", {}, 1, "x", 4), Block(b"two", {}, 1, "x", 8, 2))
     with Transactions(world.kafka, world.topics, "ingest") as transactions:
-        ingest = Ingest(transactions, [source], {}, IngestSettings(), EVERYTHING, report=world.problems.append)
+        ingest = Ingest(
+            transactions,
+            [source],
+            {},
+            IngestSettings(),
+            EVERYTHING,
+            records=RecordSettings(),
+            report=world.problems.append,
+        )
         runs = threading.Thread(target=ingest.run)
         runs.start()
         assert source.known.wait(60)

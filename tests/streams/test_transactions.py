@@ -33,7 +33,13 @@ def test_blocks_and_positions_are_there_together(
         transactions.send(block(b"two"))
     with Transactions(kafka, topic_settings, "ingest"):
         (record,) = read(kafka_broker.bootstrap, topic_settings.flows.name)
-        assert (record.value, record.headers) == (b"one", {"flowhawk-format": b"srcaddr"})
+        assert record.value == b"one"
+        assert record.headers == {
+            "flowhawk-format": b"srcaddr",
+            "flowhawk-source": b"a.log",
+            "flowhawk-position": b"1",
+            "flowhawk-source-line": b"1",
+        }
         assert read_positions(kafka, topic_settings.positions, "ingest") == {"a.log": Position(4, "etag")}
 
 

@@ -58,6 +58,34 @@ def test_after_kill_9_at_any_time_nothing_is_missing_and_nothing_comes_twice(
     assert len(set(found)) == 120_000
 
 
+def test_after_kill_9_a_file_that_grew_and_was_rotated_meanwhile_is_neither_cut_nor_repeated(
+    kafka_broker: KafkaBroker, topic_settings: TopicSettings, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    (logs := tmp_path / "logs").mkdir()
+    path = logs / "a.log"
+    settings = tmp_path / "flowhawk.yaml"
+    settings.write_text(
+        f"sources: ['follow://{logs}/?poll_ms=10']\ningest: {{commit_ms: 5, transaction_bytes: 262144}}\n"
+    )
+    written = 0
+    for attempt in range(3):
+        with path.open("a") as file:
+            file.writelines(f"{number} {flow(end=NINE)}\n" for number in range(written, written + 20_000))
+        written += 20_000
+        before = end_offset(kafka_broker.bootstrap, topic_settings.flows.name)
+        (folder := tmp_path / str(attempt)).mkdir()
+        with Program("ingest", "--config", settings, environment=environment, folder=folder) as program:
+            program.wait_until(lambda: end_offset(kafka_broker.bootstrap, topic_settings.flows.name) > before + 5)  # noqa: B023 - waited for at once
+            program.process.kill()
+        path.rename(logs / f"a.log.{attempt}")
+    (folder := tmp_path / "last").mkdir()
+    with Program("ingest", "--config", settings, environment=environment, folder=folder) as program:
+        program.wait_until(lambda: len(lines_of(kafka_broker, topic_settings)) >= written)
+        assert program.stop(signal.SIGTERM, seconds=60) == 0
+    numbers = [int(line.split()[0]) for line in lines_of(kafka_broker, topic_settings)]
+    assert sorted(numbers) == list(range(written))
+
+
 def test_a_summary_is_printed_and_a_second_start_has_nothing_to_do(
     environment: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -78,6 +106,15 @@ def test_what_cannot_be_read_makes_the_exit_status_1(environment: Mapping[str, s
     assert {name: json.loads(done.stdout)[name] for name in ("records", "problems")} == {"records": 1, "problems": 1}
 
 
+def test_a_folder_stands_for_its_files(environment: Mapping[str, str], tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number}.log").write_text(f"{flow(end=NINE + number)}\n")
+    for expected in (40, 0):
+        done = flowhawk("ingest", tmp_path, environment=environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)["records"] == expected
+
+
 def test_nothing_to_ingest_is_a_mistake_in_the_settings(environment: Mapping[str, str]) -> None:
     done = flowhawk("ingest", environment=environment)
     assert (done.returncode, done.stdout) == (2, "")
@@ -94,4 +131,6 @@ def test_it_ends_in_order_when_told_to(
         program.wait_until(lambda: end_offset(kafka_broker.bootstrap, topic_settings.flows.name) > 5)
         assert program.stop(signal.SIGTERM, seconds=60) == 0
     summary = json.loads(program.output)
-    assert summary["records"] == len(lines_of(kafka_broker, topic_settings))
+    header, *lines = sorted(lines_of(kafka_broker, topic_settings), reverse=True)
+    assert header.startswith("version ")
+    assert summary["read"] == summary["records"] == len(lines)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from streams.block_settings import of_bytes
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
 from streams.sources import Block, Position, source_at
@@ -44,7 +45,7 @@ class World:
         place = f"logs://{GROUP}?region={REGION}&from={_written(self.start)}{until}{query}"
         source = source_at(place)
         assert isinstance(source, CloudWatchLogsSource)
-        source._block_bytes = block_bytes
+        source.cut_into(of_bytes(block_bytes))
         source.on_problem = lambda error: self.problems.append(str(error))
         return source
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from streams.block_settings import LINE_BYTES
 from streams.errors import InputError
 from streams.records.contract import FORMAT_HEADER
 from streams.sources import Block
 from streams.sources.files import FileSource
-from streams.sources.lines import BLOCK_BYTES, LINE_BYTES
+from streams.sources.lines import BLOCK_BYTES
 
 HEADER = "version account-id interface-id srcaddr dstaddr srcport dstport protocol"
 

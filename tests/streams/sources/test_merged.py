@@ -1,7 +1,9 @@
+import random
 from pathlib import Path
 
 import pytest
 
+from streams.block_settings import BlockSettings
 from streams.errors import InputError
 from streams.records import RecordSettings
 from streams.sources import Block, Source
@@ -124,3 +126,41 @@ def test_it_is_opened_by_no_place() -> None:
     assert not MergedSource.takes("a.log")
     with pytest.raises(InputError, match="name the sources one by one"):
         MergedSource.at("a.log b.log")
+
+
+def test_many_files_are_opened_only_when_their_time_has_come(tmp_path: Path) -> None:
+    count = 300
+    files = [
+        source(tmp_path / f"{day}.log", *range(NINE + day * 86_400, NINE + day * 86_400 + 600, 60))
+        for day in range(count)
+    ]
+    random.Random(1).shuffle(files)  # noqa: S311 - the same order every time
+    times = []
+    opened = 0
+    for block in merged(*files).blocks():
+        times += ends(block)
+        opened = max(opened, len(list(Path("/proc/self/fd").iterdir())))
+    assert times == sorted(times)
+    assert len(times) == count * 10
+    assert opened < count
+
+
+def test_where_many_files_are_of_the_same_time_their_blocks_are_smaller(tmp_path: Path) -> None:
+    several = [source(tmp_path / f"{number}.log", *range(NINE, NINE + 600)) for number in range(100)]
+    together = merged(*several)
+    together.cut_into(BlockSettings())
+    blocks = list(together.blocks())
+    assert sum(block.lines for block in blocks) == 60_000
+    assert max(len(block.value) for block in blocks) < BlockSettings().bytes / 2
+
+
+def test_of_many_files_what_cannot_be_read_is_named_and_empty_ones_are_passed_over(tmp_path: Path) -> None:
+    files = [source(tmp_path / f"{number}.log", NINE + number) for number in range(40)]
+    (tmp_path / "empty.log").touch()
+    (tmp_path / "bad.gz").write_bytes(b"\x1f\x8b\x08\x00 broken")
+    seen: list[Block] = []
+    with pytest.raises(InputError, match=r"bad\.gz: stops being readable"):
+        seen.extend(
+            merged(*files, FileSource(str(tmp_path / "empty.log")), FileSource(str(tmp_path / "bad.gz"))).blocks()
+        )
+    assert sum(block.lines for block in seen) == 40
