@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any, Final, Literal
 
 _WIDTH: Final = 24
+_ALERTMANAGER: Final = "flowhawk_alertmanager_latency_seconds"
 _REJECTED: Final = '{action="REJECT"}'
 _DATASOURCE: Final = {"type": "prometheus", "uid": "prometheus"}
 
@@ -159,10 +160,14 @@ _PIPELINE: Final = Dashboard(
                 ),
                 Panel(
                     "Heartbeats",
-                    "How long ago each part showed that it lives.",
+                    "How long ago each part showed that it lives, and the last heartbeat came through to a sink.",
                     [
                         ("time() - (flowhawk_heartbeat_timestamp_seconds > 0)", "{{instance}} {{stage}}"),
                         ("time() - (flowhawk_sink_heartbeat_timestamp_seconds > 0)", "{{instance}} sink {{sink}}"),
+                        (
+                            "time() - (max by (sink) (flowhawk_sink_arrived_heartbeat_timestamp_seconds) > 0)",
+                            "all the way to {{sink}}",
+                        ),
                     ],
                     "s",
                 ),
@@ -211,6 +216,21 @@ _PIPELINE: Final = Dashboard(
                         (f"60 * {_rate('flowhawk_sink_failures_total', 'sink')}", "{{sink}} failed"),
                         (f"60 * {_rate('flowhawk_sink_hopeless_total', 'sink')}", "{{sink}} refused for good"),
                     ],
+                ),
+                Panel(
+                    "Sinks: time of a delivery",
+                    "99 of 100 take no longer; a request to an Alertmanager counts for itself.",
+                    [
+                        (
+                            f"histogram_quantile(0.99, {_rate('flowhawk_sink_delivery_seconds_bucket', 'le, sink')})",
+                            "{{sink}}",
+                        ),
+                        (
+                            f"histogram_quantile(0.99, {_rate(f'{_ALERTMANAGER}_bucket', 'le, alertmanager')})",
+                            "{{alertmanager}}",
+                        ),
+                    ],
+                    "s",
                 ),
                 Panel(
                     "Rebalances and restores",

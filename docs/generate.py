@@ -28,6 +28,7 @@ from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
 from streams.declared_metrics import DECLARED
+from streams.heartbeat import HEADER as HEARTBEAT_HEADER
 from streams.kafka_settings import Topic, TopicSettings
 from streams.records import REFUSED
 from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER
@@ -154,6 +155,7 @@ _HEADERS: Final = {
     DIALECT_HEADER: "Dialect of the lines; without it, the lines themselves tell.",
     SAMPLING_HEADER: "Of how many records each here is a sample; their statistics are scaled up.",
     WATERMARK_HEADER: "On an empty message: the input ends here, so that every pane closes.",
+    HEARTBEAT_HEADER: "On a message without a value: a heartbeat, and when it was made, epoch seconds.",
     "flowhawk-reason": "Why the line was refused.",
     "flowhawk-topic": "Topic it came from.",
     "flowhawk-partition": "Partition it came from.",
@@ -172,6 +174,7 @@ def headers_part() -> str:
         "flows": (FORMAT_HEADER, DIALECT_HEADER, SAMPLING_HEADER, WATERMARK_HEADER),
         "flows_dead_letter": dead_letter,
         "flows_late": (FORMAT_HEADER,),
+        "findings": (HEARTBEAT_HEADER,),
     }
     rows = [(code(topics[field].name), code(name), _HEADERS[name]) for field, names in used.items() for name in names]
     return table(("topic", "header", "meaning"), rows)

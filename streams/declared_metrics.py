@@ -125,6 +125,11 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
         "Attempts to tell a sink, or to read on for it, that failed and are made again.",
         ("sink",),
     ),
+    "flowhawk_sink_delivery_seconds": (
+        "histogram",
+        "How long a sink took for a batch of findings, whether it took them or not, in seconds.",
+        ("sink",),
+    ),
     "flowhawk_sink_lag": ("gauge", "Messages on the findings topic that a sink has not been told of yet.", ("sink",)),
     "flowhawk_sink_last_success_timestamp_seconds": (
         "gauge",
@@ -134,6 +139,11 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
     "flowhawk_sink_heartbeat_timestamp_seconds": (
         "gauge",
         "When all findings that there were had last been handed to a sink, be there any or not, epoch seconds.",
+        ("sink",),
+    ),
+    "flowhawk_sink_arrived_heartbeat_timestamp_seconds": (
+        "gauge",
+        "When the last heartbeat was made that came through the stages and the topic to a sink, epoch seconds.",
         ("sink",),
     ),
     "flowhawk_alertmanager_sent_total": ("counter", "Alerts that an Alertmanager took.", ("alertmanager",)),
@@ -154,8 +164,8 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
         ("alertmanager",),
     ),
     "flowhawk_alertmanager_latency_seconds": (
-        "gauge",
-        "How long the last request to an Alertmanager took, in seconds.",
+        "histogram",
+        "How long an Alertmanager took to answer a request, good or bad, in seconds.",
         ("alertmanager",),
     ),
     "flowhawk_alertmanager_last_success_timestamp_seconds": (

@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from pydantic import ValidationError
 
 from detectors.finding import Finding
+from streams.heartbeat import last_heartbeat
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,8 @@ class Read:
         Whether reading began, or began anew, with this.
     caught_up
         Whether this reaches what was the end of the topic when reading began.
+    beat
+        When the last heartbeat in it was made, epoch seconds; None where there is none.
     """
 
     findings: list[Finding]
@@ -53,6 +56,7 @@ class Read:
     assignment: int
     anew: bool
     caught_up: bool
+    beat: float | None = None
 
 
 class FindingsReader:
@@ -134,7 +138,8 @@ class FindingsReader:
         for partition, records in fetched.items():
             self._done.setdefault(partition, records[0].offset)
         ends = {partition: records[-1].offset + 1 for partition, records in fetched.items() if records}
-        return Read(findings, ends, assignment, anew, caught_up=await self._has_caught_up(consumer))
+        beat = last_heartbeat(record for records in fetched.values() for record in records)
+        return Read(findings, ends, assignment, anew, caught_up=await self._has_caught_up(consumer), beat=beat)
 
     def is_current(self, read: Read) -> bool:
         """Say whether what was read is still this reader's to deliver."""

@@ -193,6 +193,11 @@ class Metrics:
         gauge = self._gauge(name)
         (gauge.labels(*labels) if labels else gauge).set(value)
 
+    def timing(self, name: str, *labels: str) -> Histogram:
+        """Return a histogram by its name, and let it begin."""
+        histogram = self._histogram(name)
+        return histogram.labels(*labels) if labels else histogram
+
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float:
         """Read one sample, 0 where there is none."""
         return self.registry.get_sample_value(name, dict(labels or {})) or 0.0

@@ -86,6 +86,7 @@ class Service:
         self._flows = topics.flows.name
         self._early = early
         self._early_seconds = settings.time.early_seconds
+        self._heartbeat_seconds = settings.watchdog.heartbeat_seconds if durable else None
         self._patience_seconds = settings.watchdog.stalled_seconds
         self._watchdog = Watchdog(settings.watchdog, time.monotonic())
 
@@ -114,6 +115,8 @@ class Service:
         self._tasks = [asyncio.create_task(self._keep_checkpointing(), name="checkpoints")]
         if self._early:
             self._tasks.append(asyncio.create_task(self._keep_looking(), name="early looks"))
+        if self._heartbeat_seconds is not None:
+            self._tasks.append(asyncio.create_task(self._keep_beating(self._heartbeat_seconds), name="heartbeats"))
         return self
 
     async def __aexit__(
@@ -242,6 +245,14 @@ class Service:
                 await asyncio.sleep(max(self._early_seconds, looking_pause(time.monotonic() - begun, idle)))
         except Exception as error:  # noqa: BLE001 - nobody awaits this task, and what it said may be lost
             fail("looking at open panes failed", error)
+
+    async def _keep_beating(self, pause_seconds: float) -> None:
+        try:
+            while True:
+                sent = await self.watch.beat()
+                await asyncio.sleep(pause_seconds if sent else min(pause_seconds, _CHECKPOINT_SECONDS))
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task, and whoever cannot write says nothing else
+            fail("a heartbeat could not be written", error)
 
     async def _last_checkpoint(self, *_: Any, **__: Any) -> None:
         try:

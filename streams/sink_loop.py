@@ -125,6 +125,8 @@ class SinkLoop:
         if findings and not await self._deliver(findings, read):
             return
         await self._reader.done(read)
+        if read.beat is not None:
+            self._metrics.put("flowhawk_sink_arrived_heartbeat_timestamp_seconds", read.beat, self._sink.name)
         self.handled += len(read.findings)
 
     async def _deliver(self, findings: Sequence[Finding], read: Read) -> bool:
@@ -151,6 +153,7 @@ class SinkLoop:
         return True
 
     async def _offer(self, findings: Sequence[Finding]) -> Delivery:
+        begun = time.monotonic()
         try:
             async with asyncio.timeout(DELIVERY_SECONDS):
                 return await self._sink.deliver(findings)
@@ -158,6 +161,8 @@ class SinkLoop:
             log.warning("a sink took too long", sink=self._sink.name, seconds=DELIVERY_SECONDS)
         except Exception as error:
             log.exception("a sink met an error nobody expected", sink=self._sink.name, error=repr(error))
+        finally:
+            self._metrics.timing("flowhawk_sink_delivery_seconds", self._sink.name).observe(time.monotonic() - begun)
         return Delivery.RETRY
 
     async def _failed(self, event: str, error: Exception | None = None) -> None:

@@ -66,10 +66,10 @@ class Sender:
         self._closing = False
         self._said = 0.0
         self._failing = False
+        self._latency = meter.timing("flowhawk_alertmanager_latency_seconds", self.name)
         self._put("queue_capacity", settings.queue_capacity)
         self._put("queue_length", 0)
         self._put("last_success_timestamp_seconds", 0)
-        self._put("latency_seconds", 0)
         for counter in ("sent_total", "errors_total", "dropped_total"):
             self._add(counter, 0)
 
@@ -151,10 +151,10 @@ class Sender:
             wrong = str(error)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with one request, the next is made
             wrong = str(error) or type(error).__name__
+        self._latency.observe(time.monotonic() - begun)
         if wrong is None:
             self._add("sent_total", len(alerts))
             self._put("last_success_timestamp_seconds", time.time())
-            self._put("latency_seconds", time.monotonic() - begun)
             if self._failing:
                 log.info("an Alertmanager takes alerts again", alertmanager=self.name)
             self._failing = False

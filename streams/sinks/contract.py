@@ -27,6 +27,13 @@ class Delivery(Enum):
     HOPELESS = "hopeless"
 
 
+class Timing(Protocol):
+    """How long something takes, each time."""
+
+    def observe(self, amount: float) -> None:
+        """Add a time, seconds."""
+
+
 class Meter(Protocol):
     """Where a sink counts what only it can count, in metrics that `streams.metrics` declares."""
 
@@ -35,6 +42,9 @@ class Meter(Protocol):
 
     def put(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
+
+    def timing(self, name: str, *labels: str) -> Timing:
+        """Return a histogram, and let it begin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from streams.settings import Settings
 from streams.sinks import Delivery, Sink, Surroundings
 from streams.topics import create_topics
 from streams.transport import BatchingConsumer
+from streams.watchdog import WatchdogSettings
 from tests.faults import oracle, stored
 from tests.kafka.broker import KafkaBroker
 from tests.streams.flow_lines import NINE, block, flow, scan
@@ -161,6 +162,37 @@ async def test_a_thread_that_hangs_does_not_keep_the_watchdog_from_its_round(
         await service.track()
         assert service.metrics.value("flowhawk_heartbeat_timestamp_seconds", {"stage": "judge"}) == 0
         go_on.set()
+
+
+async def test_a_heartbeat_goes_from_the_stages_through_the_topic_to_a_sink(settings: Settings) -> None:
+    settings = settings.model_copy(update={"watchdog": WatchdogSettings(heartbeat_seconds=0.1)})
+    sink = Heard()
+    service = Service(settings, [sink])
+
+    def arrived() -> float:
+        return service.metrics.value("flowhawk_sink_arrived_heartbeat_timestamp_seconds", {"sink": sink.name})
+
+    def ticked() -> float:
+        return service.metrics.value("flowhawk_sink_heartbeat_timestamp_seconds", {"sink": sink.name})
+
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        go_on.wait(30)
+
+    async with service:
+        await until(lambda: arrived() > 0)
+        first = arrived()
+        await until(lambda: arrived() > first)
+        service.watch._executor.submit(hang)
+        await until(hangs.is_set)
+        since = time.time()
+        await until(lambda: ticked() > since + 1)
+        assert arrived() <= since
+        go_on.set()
+        await until(lambda: arrived() > since)
+    assert sink.findings == []
 
 
 async def test_the_mark_of_a_complete_input_closes_everything(settings: Settings) -> None:
