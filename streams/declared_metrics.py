@@ -118,6 +118,11 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
         (),
     ),
     "flowhawk_restore_seconds": ("gauge", "Time to restore state the last time, in seconds.", ()),
+    "flowhawk_log_suppressed_total": (
+        "counter",
+        "Lines of the log that were left out because many of their kind had been written in a minute, by level.",
+        ("level",),
+    ),
     "flowhawk_sink_delivered_total": ("counter", "Findings that a sink took, each state for itself.", ("sink",)),
     "flowhawk_sink_hopeless_total": ("counter", "Findings that a sink refused for good.", ("sink",)),
     "flowhawk_sink_failures_total": (
@@ -183,7 +188,7 @@ LABELS: Final = frozenset(
     {
         *("version", "python", "log_status", "kind", "severity", "status", "suppression", "table", "part", "stage"),
         *("reason", "partition", "direction", "action", "protocol", "port", "region", "service", "sink"),
-        "alertmanager",
+        *("alertmanager", "level"),
     }
 )
 """All labels there may be: none of them an address, an interface or an account, which have no end."""

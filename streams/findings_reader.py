@@ -24,6 +24,9 @@ _METADATA_SECONDS: Final = 5
 _CLOSE_SECONDS: Final = 3
 """How long leaving a group may take, while the broker may be away."""
 
+_CONNECT_SECONDS: Final = 1
+"""How long connecting may go on once it is not wanted any more."""
+
 _FOREVER_MS: Final = 2**31 - 1
 """A sink may be away for days, and is not asked for findings meanwhile: that is no reason to leave the group."""
 
@@ -117,9 +120,15 @@ class FindingsReader:
         consumer.subscribe([self._topic], listener=listener)
         self._assignment += 1
         self._consumer = consumer
+        starting = asyncio.create_task(consumer.start())
         try:
-            await consumer.start()
+            await asyncio.shield(starting)
         except BaseException:
+            # Cancelled while it connects, the client would leave that connection open.
+            await asyncio.wait({starting}, timeout=_CONNECT_SECONDS)
+            starting.cancel()
+            with suppress(KafkaError, asyncio.CancelledError):
+                await starting
             await self.close()
             raise
 

@@ -5,11 +5,12 @@ import sys
 
 import structlog
 
+from streams.log_limits import RateLimit
 from streams.log_settings import LogSettings
 
 
-def configure(settings: LogSettings) -> None:
-    """Send the log of Flowhawk and of the libraries below it to standard error."""
+def configure(settings: LogSettings) -> RateLimit:
+    """Send the log of Flowhawk and of the libraries below it to standard error; return what keeps lines back."""
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -30,6 +31,8 @@ def configure(settings: LogSettings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    limit = RateLimit(settings.burst)
+    handler.addFilter(limit)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -42,3 +45,4 @@ def configure(settings: LogSettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    return limit

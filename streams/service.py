@@ -19,6 +19,7 @@ from faust.types import TP
 from streams.agents import WatchAgent
 from streams.app import build
 from streams.errors import FAILED, FlowhawkError, ServiceError
+from streams.kept_sinks import SinkChange
 from streams.metrics import Metrics
 from streams.notifier import Notifier
 from streams.pipeline import Batch
@@ -153,10 +154,11 @@ class Service:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self.watch.track()
 
-    async def retune(self, settings: Settings) -> None:
-        """Apply what of the settings applies to a running service, see `streams.reload`."""
+    async def retune(self, settings: Settings, sinks: SinkChange) -> None:
+        """Apply what of the settings applies to a running service, see `streams.reload`, and change its sinks."""
         try:
             await self.watch.retune(settings)
+            await self.notify.change(sinks)
         except Exception as error:  # noqa: BLE001 - some may have been told what others were not
             fail("settings could not be applied", error)
 
