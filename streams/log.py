@@ -2,11 +2,20 @@
 
 import logging
 import sys
+from typing import Final
 
 import structlog
 
 from streams.log_limits import RateLimit
 from streams.log_settings import LogSettings
+
+
+# Faust's services log in the name of the modules that make or extend them. AWS's client writes down what it signs, session
+# tokens among it.
+LIBRARIES: Final = (
+    *("aiokafka", "boto3", "botocore", "faust", "kafka", "mode", "streams.app", "streams.transport", "urllib3"),
+)
+"""Whose lines are written from warnings on, whatever the level."""
 
 
 def configure(settings: LogSettings) -> RateLimit:
@@ -36,8 +45,7 @@ def configure(settings: LogSettings) -> RateLimit:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # Faust's services log in the name of the modules that make or extend them.
-    for noisy in ("aiokafka", "faust", "kafka", "mode", "streams.app", "streams.transport"):
+    for noisy in LIBRARIES:
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

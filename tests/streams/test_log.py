@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from streams.log import configure
+from streams.log import LIBRARIES, configure
 from streams.log_settings import LogSettings
 
 
@@ -15,7 +15,7 @@ def _the_log_is_put_back() -> Iterator[None]:
     handlers, level = list(root.handlers), root.level
     yield
     root.handlers, root.level = handlers, level
-    for name in ("aiokafka", "faust", "kafka", "mode", "streams.app", "streams.transport"):
+    for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
 
