@@ -1,64 +1,13 @@
 """The dashboards of Grafana, as code: `make docs` writes config/grafana/dashboards from this."""  # noqa: INP001 - a folder of pages, not a package
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import count
-from typing import Any, Final, Literal
+from typing import Final
 
-_WIDTH: Final = 24
+from docs.grafana import Dashboard, Panel, rate, stat, written
+
 _ALERTMANAGER: Final = "flowhawk_alertmanager_latency_seconds"
 _REJECTED: Final = '{action="REJECT"}'
-_DATASOURCE: Final = {"type": "prometheus", "uid": "prometheus"}
-
-Unit = Literal["short", "s", "bytes", "Bps", "percentunit", "reqps", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One panel.
-
-    Attributes
-    ----------
-    title, description
-        What people read.
-    queries
-        In PromQL, each with the name of its series: labels in double braces.
-    unit
-        Of the values, as Grafana calls it.
-    kind
-        `stat` shows the last value, `timeseries` all of them.
-    stacked
-        Whether series are parts of a whole.
-    """
-
-    title: str
-    description: str
-    queries: Sequence[tuple[str, str]]
-    unit: Unit = "short"
-    kind: Literal["stat", "timeseries"] = "timeseries"
-    stacked: bool = False
-
-
-def stat(title: str, description: str, query: str, *, unit: Unit = "short", legend: str = "") -> Panel:
-    """Make a panel that shows one number."""
-    return Panel(title, description, [(query, legend)], unit, "stat")
-
-
-@dataclass(frozen=True, slots=True)
-class Dashboard:
-    """One dashboard: rows of panels of one height, which share the width."""
-
-    uid: str
-    title: str
-    rows: Sequence[tuple[int, Sequence[Panel]]]
-
-
-def _rate(name: str, by: str = "", selector: str = "") -> str:
-    grouped = f" by ({by})" if by else ""
-    return f"sum{grouped} (rate({name}{selector}[$__rate_interval]))"
-
 
 _PIPELINE: Final = Dashboard(
     "flowhawk-pipeline",
@@ -110,7 +59,7 @@ _PIPELINE: Final = Dashboard(
                 Panel(
                     "Not counted, per second",
                     "Refused lines are on the dead-letter topic; what is late came after its time.",
-                    [(_rate("flowhawk_refused_total"), "refused"), (_rate("flowhawk_late_total"), "late")],
+                    [(rate("flowhawk_refused_total"), "refused"), (rate("flowhawk_late_total"), "late")],
                 ),
                 Panel(
                     "Messages that wait",
@@ -125,22 +74,22 @@ _PIPELINE: Final = Dashboard(
                 Panel(
                     "How busy each stage is",
                     "Part of the time. Decoding goes on beside the others, whose sum is 1 at most.",
-                    [(_rate("flowhawk_stage_seconds_sum", "stage"), "{{stage}}")],
+                    [(rate("flowhawk_stage_seconds_sum", "stage"), "{{stage}}")],
                     "percentunit",
                 ),
                 Panel(
                     "Time of a batch",
                     "Half of the batches, and 99 of 100, take no longer.",
                     [
-                        (f"histogram_quantile(0.5, {_rate('flowhawk_batch_seconds_bucket', 'le')})", "half"),
-                        (f"histogram_quantile(0.99, {_rate('flowhawk_batch_seconds_bucket', 'le')})", "99 of 100"),
+                        (f"histogram_quantile(0.5, {rate('flowhawk_batch_seconds_bucket', 'le')})", "half"),
+                        (f"histogram_quantile(0.99, {rate('flowhawk_batch_seconds_bucket', 'le')})", "99 of 100"),
                     ],
                     "s",
                 ),
                 Panel(
                     "Time of detectors",
                     "Part of the time that each judges.",
-                    [(_rate("flowhawk_detector_seconds_total", "kind"), "{{kind}}")],
+                    [(rate("flowhawk_detector_seconds_total", "kind"), "{{kind}}")],
                     "percentunit",
                     stacked=True,
                 ),
@@ -174,7 +123,7 @@ _PIPELINE: Final = Dashboard(
                 Panel(
                     "Flows that the cloud left out",
                     "Rows a second that say so.",
-                    [(_rate("flowhawk_coverage_total", "log_status"), "{{log_status}}")],
+                    [(rate("flowhawk_coverage_total", "log_status"), "{{log_status}}")],
                 ),
             ],
         ),
@@ -197,7 +146,7 @@ _PIPELINE: Final = Dashboard(
                 Panel(
                     "Rows that were let go",
                     "A second, by table: what went beyond its caps.",
-                    [(_rate("flowhawk_evicted_total", "table"), "{{table}}")],
+                    [(rate("flowhawk_evicted_total", "table"), "{{table}}")],
                 ),
             ],
         ),
@@ -213,8 +162,8 @@ _PIPELINE: Final = Dashboard(
                     "Sinks: failures a minute",
                     "By sink; what is hopeless is passed over.",
                     [
-                        (f"60 * {_rate('flowhawk_sink_failures_total', 'sink')}", "{{sink}} failed"),
-                        (f"60 * {_rate('flowhawk_sink_hopeless_total', 'sink')}", "{{sink}} refused for good"),
+                        (f"60 * {rate('flowhawk_sink_failures_total', 'sink')}", "{{sink}} failed"),
+                        (f"60 * {rate('flowhawk_sink_hopeless_total', 'sink')}", "{{sink}} refused for good"),
                     ],
                 ),
                 Panel(
@@ -222,11 +171,11 @@ _PIPELINE: Final = Dashboard(
                     "99 of 100 take no longer; a request to an Alertmanager counts for itself.",
                     [
                         (
-                            f"histogram_quantile(0.99, {_rate('flowhawk_sink_delivery_seconds_bucket', 'le, sink')})",
+                            f"histogram_quantile(0.99, {rate('flowhawk_sink_delivery_seconds_bucket', 'le, sink')})",
                             "{{sink}}",
                         ),
                         (
-                            f"histogram_quantile(0.99, {_rate(f'{_ALERTMANAGER}_bucket', 'le, alertmanager')})",
+                            f"histogram_quantile(0.99, {rate(f'{_ALERTMANAGER}_bucket', 'le, alertmanager')})",
                             "{{alertmanager}}",
                         ),
                     ],
@@ -274,13 +223,13 @@ _SECURITY: Final = Dashboard(
                 Panel(
                     "Findings a minute, by kind",
                     "As they are raised.",
-                    [(f"60 * {_rate('flowhawk_findings_total', 'kind')} > 0", "{{kind}}")],
+                    [(f"60 * {rate('flowhawk_findings_total', 'kind')} > 0", "{{kind}}")],
                     stacked=True,
                 ),
                 Panel(
                     "Findings a minute, by severity",
                     "As they are raised.",
-                    [(f"60 * {_rate('flowhawk_findings_total', 'severity')} > 0", "{{severity}}")],
+                    [(f"60 * {rate('flowhawk_findings_total', 'severity')} > 0", "{{severity}}")],
                     stacked=True,
                 ),
             ],
@@ -296,7 +245,7 @@ _SECURITY: Final = Dashboard(
                 Panel(
                     "Refused traffic, by direction",
                     "Records a second.",
-                    [(_rate("flowhawk_traffic_records_total", "direction", _REJECTED), "{{direction}}")],
+                    [(rate("flowhawk_traffic_records_total", "direction", _REJECTED), "{{direction}}")],
                 ),
             ],
         ),
@@ -306,17 +255,17 @@ _SECURITY: Final = Dashboard(
                 Panel(
                     "Told early",
                     "A minute: provisional findings, and what became of them.",
-                    [(f"60 * {_rate('flowhawk_early_findings_total', 'status')}", "{{status}}")],
+                    [(f"60 * {rate('flowhawk_early_findings_total', 'status')}", "{{status}}")],
                 ),
                 Panel(
                     "Suppressed a minute",
                     "By the name of the suppression: one that matches nothing any more can go.",
-                    [(f"60 * {_rate('flowhawk_suppressed_total', 'suppression')} > 0", "{{suppression}}")],
+                    [(f"60 * {rate('flowhawk_suppressed_total', 'suppression')} > 0", "{{suppression}}")],
                 ),
                 Panel(
                     "Detectors that only observe",
                     "Findings a minute that nobody is told, by kind.",
-                    [(f"60 * {_rate('flowhawk_observed_findings_total', 'kind')} > 0", "{{kind}}")],
+                    [(f"60 * {rate('flowhawk_observed_findings_total', 'kind')} > 0", "{{kind}}")],
                 ),
             ],
         ),
@@ -326,7 +275,7 @@ _SECURITY: Final = Dashboard(
                 Panel(
                     "Degraded detectors",
                     "Times a minute.",
-                    [(f"60 * {_rate('flowhawk_detector_degraded_total', 'kind, reason')} > 0", "{{kind}}, {{reason}}")],
+                    [(f"60 * {rate('flowhawk_detector_degraded_total', 'kind, reason')} > 0", "{{kind}}, {{reason}}")],
                 ),
                 Panel(
                     "Alerts",
@@ -340,7 +289,7 @@ _SECURITY: Final = Dashboard(
 
 
 def _top(family: str, label: str) -> list[tuple[str, str]]:
-    return [(f"topk(10, {_rate(f'flowhawk_{family}_bytes_total', label)} > 0)", f"{{{{{label}}}}}")]
+    return [(f"topk(10, {rate(f'flowhawk_{family}_bytes_total', label)} > 0)", f"{{{{{label}}}}}")]
 
 
 _TRAFFIC: Final = Dashboard(
@@ -350,19 +299,19 @@ _TRAFFIC: Final = Dashboard(
         (
             4,
             [
-                stat("Volume", "Bytes a second.", _rate("flowhawk_traffic_bytes_total"), unit="Bps"),
-                stat("Records", "A second.", _rate("flowhawk_traffic_records_total")),
+                stat("Volume", "Bytes a second.", rate("flowhawk_traffic_bytes_total"), unit="Bps"),
+                stat("Records", "A second.", rate("flowhawk_traffic_records_total")),
                 stat(
                     "Going out",
                     "Bytes a second from one's own networks to others.",
-                    _rate("flowhawk_traffic_bytes_total", selector='{direction="outbound"}'),
+                    rate("flowhawk_traffic_bytes_total", selector='{direction="outbound"}'),
                     unit="Bps",
                 ),
                 stat(
                     "Refused",
                     "Part of the records.",
-                    f"{_rate('flowhawk_traffic_records_total', selector=_REJECTED)}"
-                    f" / {_rate('flowhawk_traffic_records_total')}",
+                    f"{rate('flowhawk_traffic_records_total', selector=_REJECTED)}"
+                    f" / {rate('flowhawk_traffic_records_total')}",
                     unit="percentunit",
                 ),
             ],
@@ -373,7 +322,7 @@ _TRAFFIC: Final = Dashboard(
                 Panel(
                     f"Volume by {label}",
                     "Bytes a second.",
-                    [(_rate("flowhawk_traffic_bytes_total", label), f"{{{{{label}}}}}")],
+                    [(rate("flowhawk_traffic_bytes_total", label), f"{{{{{label}}}}}")],
                     "Bps",
                     stacked=True,
                 )
@@ -389,7 +338,7 @@ _TRAFFIC: Final = Dashboard(
                     "A second; the ten with most.",
                     [
                         (
-                            f"topk(10, {_rate('flowhawk_port_records_total', 'port', _REJECTED)} > 0)",
+                            f"topk(10, {rate('flowhawk_port_records_total', 'port', _REJECTED)} > 0)",
                             "{{port}}",
                         )
                     ],
@@ -412,57 +361,6 @@ _TRAFFIC: Final = Dashboard(
 )
 
 ALL: Final = (_SECURITY, _PIPELINE, _TRAFFIC)
-
-
-def _panel(panel: Panel, number: int, place: Mapping[str, int]) -> Mapping[str, Any]:
-    if panel.kind == "stat":
-        custom: Mapping[str, Any] = {}
-        options: Mapping[str, Any] = {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "none"}
-    else:
-        stacking = {"fillOpacity": 30, "stacking": {"mode": "normal", "group": "A"}}
-        custom = {"custom": stacking if panel.stacked else {"fillOpacity": 0}}
-        options = {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}}
-    return {
-        "id": number,
-        "type": panel.kind,
-        "title": panel.title,
-        "description": panel.description,
-        "datasource": _DATASOURCE,
-        "gridPos": place,
-        "fieldConfig": {"defaults": {"unit": panel.unit, **custom}, "overrides": []},
-        "options": options,
-        "targets": [
-            {"refId": letter, "datasource": _DATASOURCE, "expr": query, "legendFormat": legend}
-            for letter, (query, legend) in zip("ABCDEF", panel.queries, strict=False)
-        ],
-    }
-
-
-def written(dashboard: Dashboard) -> str:
-    """Write a dashboard as Grafana reads it."""
-    panels: list[Mapping[str, Any]] = []
-    numbers, top = count(1), 0
-    for height, row in dashboard.rows:
-        width = _WIDTH // len(row)
-        for column, panel in enumerate(row):
-            place = {"x": column * width, "y": top, "w": width, "h": height}
-            panels.append(_panel(panel, next(numbers), place))
-        top += height
-    document = {
-        "uid": dashboard.uid,
-        "title": dashboard.title,
-        "tags": ["flowhawk"],
-        "schemaVersion": 39,
-        "editable": False,
-        "refresh": "15s",
-        "timezone": "utc",
-        "time": {"from": "now-1h", "to": "now"},
-        "templating": {"list": []},
-        "annotations": {"list": []},
-        "links": [{"type": "dashboards", "title": "Flowhawk", "tags": ["flowhawk"], "asDropdown": False}],
-        "panels": panels,
-    }
-    return json.dumps(document, indent=2) + "\n"
 
 
 FILES: Final[Mapping[str, Callable[[], str]]] = {

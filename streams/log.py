@@ -9,9 +9,8 @@ import structlog
 from streams.log_limits import RateLimit
 from streams.log_settings import LogSettings
 
-
-# Faust's services log in the name of the modules that make or extend them. AWS's client writes down what it signs, session
-# tokens among it.
+# Faust's services log in the name of the modules that make or extend them. AWS's client writes down what it signs,
+# session tokens among it.
 LIBRARIES: Final = (
     *("aiokafka", "boto3", "botocore", "faust", "kafka", "mode", "streams.app", "streams.transport", "urllib3"),
 )
