@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from docs.grafana import Dashboard, Panel, rate, stat, written
+from docs.dashboard import Dashboard, Panel, rate, stat, written
 
 _ALERTMANAGER: Final = "flowhawk_alertmanager_latency_seconds"
 _REJECTED: Final = '{action="REJECT"}'

@@ -1,4 +1,4 @@
-"""Dashboards of Grafana in a few words, and how they become JSON."""  # noqa: INP001 - a folder of pages, not a package
+"""One dashboard of Grafana, and how it is written."""  # noqa: INP001 - a folder of pages, not a package
 
 import json
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class Dashboard:
 
 
 def rate(name: str, by: str = "", selector: str = "") -> str:
-    """Sum the rates of a counter, by some of its labels."""
+    """Ask for the sum of what a counter grew by, a second."""
     grouped = f" by ({by})" if by else ""
     return f"sum{grouped} (rate({name}{selector}[$__rate_interval]))"
 
