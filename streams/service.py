@@ -34,6 +34,9 @@ STOP_SECONDS: Final = 9.0
 _CHECKPOINT_SECONDS: Final = 1.0
 """How often it is asked whether a checkpoint is due while nothing comes in."""
 
+_LAST_BEAT_SECONDS: Final = 1.0
+"""How long a heartbeat that is under way may take when the service stops."""
+
 _LEAST_SHARE: Final = 0.1
 """Part of the time for looks when there is always something to count."""
 
@@ -89,6 +92,8 @@ class Service:
         self._early_seconds = settings.time.early_seconds
         self._heartbeat_seconds = settings.watchdog.heartbeat_seconds if durable else None
         self._patience_seconds = settings.watchdog.stalled_seconds
+        self._last_beat = asyncio.Event()
+        self._beating: asyncio.Task[None] | None = None
         self._watchdog = Watchdog(settings.watchdog, time.monotonic())
 
     def not_ready(self) -> list[str]:
@@ -117,7 +122,7 @@ class Service:
         if self._early:
             self._tasks.append(asyncio.create_task(self._keep_looking(), name="early looks"))
         if self._heartbeat_seconds is not None:
-            self._tasks.append(asyncio.create_task(self._keep_beating(self._heartbeat_seconds), name="heartbeats"))
+            self._beating = asyncio.create_task(self._keep_beating(self._heartbeat_seconds), name="heartbeats")
         return self
 
     async def __aexit__(
@@ -134,7 +139,15 @@ class Service:
             fail(f"the service did not stop within {STOP_SECONDS:g} s", ServiceError(f"{late!r}"))
 
     async def _stop_tasks(self) -> None:
-        """Stop checkpoints and looks, but none in the middle: what it took, or half wrote, would be missing."""
+        """Stop checkpoints and looks, but none in the middle: what it took, or half wrote, would be missing.
+
+        A heartbeat is nothing to wait for: where the broker is away, it would be written for a minute.
+        """
+        if self._beating is not None:
+            self._last_beat.set()
+            await asyncio.wait({self._beating}, timeout=_LAST_BEAT_SECONDS)
+            self._beating.cancel()
+            await asyncio.wait({self._beating})
         async with self.watch.partitions.lock:
             for task in self._tasks:
                 task.cancel()
@@ -250,9 +263,10 @@ class Service:
 
     async def _keep_beating(self, pause_seconds: float) -> None:
         try:
-            while True:
+            pause = 0.0
+            while not await stopped(self._last_beat, pause):
                 sent = await self.watch.beat()
-                await asyncio.sleep(pause_seconds if sent else min(pause_seconds, _CHECKPOINT_SECONDS))
+                pause = pause_seconds if sent else min(pause_seconds, _CHECKPOINT_SECONDS)
         except Exception as error:  # noqa: BLE001 - nobody awaits this task, and whoever cannot write says nothing else
             fail("a heartbeat could not be written", error)
 

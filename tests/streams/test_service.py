@@ -195,6 +195,31 @@ async def test_a_heartbeat_goes_from_the_stages_through_the_topic_to_a_sink(sett
     assert sink.findings == []
 
 
+async def test_a_heartbeat_that_cannot_be_written_keeps_the_service_from_nothing_when_it_stops(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.model_copy(update={"watchdog": WatchdogSettings(heartbeat_seconds=0.1)})
+    service = Service(settings, [])
+    hangs = asyncio.Event()
+
+    async def never() -> bool:
+        async with service.watch.partitions.lock:
+            hangs.set()
+            return await asyncio.Future()
+
+    async with service:
+        await until(lambda: not service.not_ready())
+        publish(settings, settings.topics.flows.name, block(scan()))
+        await until(lambda: service.watch.progress == 1)
+        monkeypatch.setattr(service.watch, "beat", never)
+        await hangs.wait()
+
+    committed = await asyncio.to_thread(
+        committed_offset, settings.kafka.bootstrap_servers[0], settings.kafka.group_id, settings.topics.flows.name
+    )
+    assert committed == 1
+
+
 async def test_the_mark_of_a_complete_input_closes_everything(settings: Settings) -> None:
     sink = Heard()
     address, flows = settings.kafka.bootstrap_servers[0], settings.topics.flows.name
