@@ -2,8 +2,10 @@
 
 from typing import Final
 
+import numpy as np
 import polars as pl
 
+from detectors.statistics.grouping import Groups, rows_of
 from detectors.statistics.refusals import INTERFACE, KEY_OF, NETWORK, SOURCE, TARGET
 from detectors.statistics.tables import EXAMPLES
 
@@ -90,19 +92,22 @@ _NOTHING: Final = pl.Schema({**OVER, "value": pl.Float64()}).to_frame()
 
 def _over(rows: pl.DataFrame, limits: pl.DataFrame) -> pl.DataFrame:
     """Return the entities that reach their limit, with `value` and `excess`, the largest excess first."""
-    parts = [
-        limits.filter(pl.col("level") == level).join(
-            rows.group_by(pl.col(key).alias("key")).agg(value=pl.col("rejected").sum()), on="key"
-        )
-        for level, key in KEY_OF.items()
-    ]
-    everywhere = limits.filter(pl.col("level") == NETWORK)
-    parts.append(everywhere.with_columns(value=pl.lit(rows["rejected"].sum(), pl.Int64)))
-    return (
-        pl.concat([part.select(*OVER.names(), "value") for part in parts])
-        .filter(pl.col("value") >= pl.col("threshold"))
-        .with_columns(excess=pl.col("value") - pl.col("median"))
-        .sort("excess", "level", "key", descending=[True, False, False])
+    levels, keys, rejected = limits["level"].to_numpy(), limits["key"].to_numpy(), rows["rejected"].to_numpy()
+    everywhere = levels == NETWORK
+    value, present = np.where(everywhere, rejected.sum(), 0), everywhere.copy()
+    for level, key in KEY_OF.items():
+        own = np.flatnonzero(levels == level)
+        if len(own):
+            groups = Groups(rows[key].to_numpy())
+            places, found = rows_of(groups.keys, keys[own])
+            value[own[found]] = groups.sum(rejected)[places[found]]
+            present[own[found]] = True
+    over = np.flatnonzero(present & (value >= limits["threshold"].to_numpy()))
+    excess = value[over] - limits["median"].to_numpy()[over]
+    order = np.lexsort((keys[over], levels[over], -excess))
+    ranked = over[order]
+    return limits.select(OVER.names())[ranked].with_columns(
+        pl.Series("value", value[ranked]), pl.Series("excess", excess[order])
     )
 
 

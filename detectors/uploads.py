@@ -8,7 +8,7 @@ import polars as pl
 
 from detectors.contract import SCORES, Need, Parameters, View
 from detectors.statistics.contacts import PANE_SECONDS
-from detectors.statistics.frames import frame
+from detectors.statistics.frames import among, frame
 from detectors.statistics.grouping import Groups
 from detectors.statistics.peers import ENOUGH_WINDOWS
 from detectors.statistics.rollup import LEAST_BYTES
@@ -235,7 +235,13 @@ def _without_forwarders(view: View, pairs: pl.DataFrame) -> pl.DataFrame:
     )
     if shared.is_empty():
         return pairs
-    asked = view.table(CONTACTS).filter("source_internal").select("source_key", "target_key", "port", "protocol")
+    contacts = view.table(CONTACTS)
+    met = Groups(np.concatenate([shared[name].to_numpy() for name in ("source_key", "target_key")])).keys
+    asked = (
+        among(contacts, contacts["target_key"].to_numpy(), met)
+        .filter("source_internal")
+        .select("source_key", "target_key", "port", "protocol")
+    )
     gateways = shared.filter(view.forwarders(shared["source_key"]))
     # Whoever asks a gateway asks it at the port of the peer that it forwards to.
     legs = asked.filter(pl.col("target_key").is_in(shared["source_key"].implode()))

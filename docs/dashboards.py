@@ -362,7 +362,6 @@ _TRAFFIC: Final = Dashboard(
 
 ALL: Final = (_SECURITY, _PIPELINE, _TRAFFIC)
 
-
 FILES: Final[Mapping[str, Callable[[], str]]] = {
     f"config/grafana/dashboards/{each.uid}.json": partial(written, each) for each in ALL
 }

@@ -128,17 +128,14 @@ class Rollup:
         panes = [pane for pane in window.panes if begin <= pane.begin < begin + BLOCK_SECONDS]
         block = Window(panes, BLOCK_SECONDS // PANE_SECONDS).egress(self._least_bytes)
         wanted = Groups(combined(block["source_key"].to_numpy(), block["target_key"].to_numpy())).keys
-        both_ways = [
-            (pane.volumes, combined(*(pane.volumes[f"{end}_key"].to_numpy() for end in ends)), f"{ends[0]}_internal")
-            for pane in panes
-            for ends in (("sender", "receiver"), ("receiver", "sender"))
-        ]
-        return pl.concat(
-            [
-                _NO_VOLUMES,
-                *(volumes.filter(pl.Series(rows_of(wanted, of)[1]), pl.col(own)) for volumes, of, own in both_ways),
-            ]
-        )
+        parts = [_NO_VOLUMES]
+        for pane in panes:
+            ends = {end: pane.volumes[f"{end}_key"].to_numpy() for end in ("sender", "receiver")}
+            for own, other in (("sender", "receiver"), ("receiver", "sender")):
+                inside = pane.volumes[f"{own}_internal"].to_numpy()
+                asked = rows_of(wanted, combined(ends[own], ends[other]))[1]
+                parts.append(pane.volumes[np.flatnonzero(asked & inside)])
+        return pl.concat(parts)
 
     def hour(self, begin: int) -> Egress:
         """Return what own hosts exchanged with outside peers in an hour, epoch seconds, as far as it is kept."""

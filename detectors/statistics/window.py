@@ -162,7 +162,9 @@ class Window:
             return [_among(wanted, _pair, pane) for pane in panes]
 
         # What begins behind the window was not spread back into it.
-        begun = [part.filter(pl.col("first_seen") < following[0].begin) for part in talking(following)]
+        begun = [
+            part[np.flatnonzero(part["first_seen"].to_numpy() < following[0].begin)] for part in talking(following)
+        ]
         return contacts.merged(pl.concat([_NO_CONTACTS, *talking(self.panes), *begun]), by_pane=False)
 
 
@@ -294,7 +296,7 @@ def _host(window: Window, column: str | None, least: float) -> pl.DataFrame:
         # Who reaches a sum reaches its share in one pane.
         reaching = [part["key"].to_numpy()[part[column].to_numpy() * len(parts) >= least] for part in parts]
         keys = Groups(np.concatenate(reaching)).keys
-        parts = [part.filter(pl.Series(rows_of(keys, part["key"].to_numpy())[1])) for part in parts]
+        parts = [among(part, part["key"].to_numpy(), keys) for part in parts]
     return tables.host(parts)
 
 

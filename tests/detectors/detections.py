@@ -7,7 +7,7 @@ from tests.detectors.records import at
 
 
 def detection(pane: int = 0, **said: Any) -> Detection:
-    """A vertical scan, found at the close of a pane."""
+    """A vertical scan, found at the close of a pane. It is about its source unless something else is said."""
     story: dict[str, Any] = {
         "kind": "vertical_scan",
         "severity": "medium",
@@ -37,4 +37,5 @@ def detection(pane: int = 0, **said: Any) -> Detection:
         "pane": at(pane),
         "shard": 7,
     }
-    return Detection(**{**story, **said})
+    about = {"entity": said["source"]} if said.get("source") else {}
+    return Detection(**{**story, **about, **said})
