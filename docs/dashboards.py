@@ -6,6 +6,7 @@ from typing import Final
 
 from docs.dashboard import Dashboard, Panel, rate, stat, written
 
+_ALERTMANAGER: Final = "flowhawk_alertmanager_latency_seconds"
 _REJECTED: Final = '{action="REJECT"}'
 
 _PIPELINE: Final = Dashboard(
@@ -108,10 +109,14 @@ _PIPELINE: Final = Dashboard(
                 ),
                 Panel(
                     "Heartbeats",
-                    "How long ago each part showed that it lives.",
+                    "How long ago each part showed that it lives, and the last heartbeat came through to a sink.",
                     [
                         ("time() - (flowhawk_heartbeat_timestamp_seconds > 0)", "{{instance}} {{stage}}"),
                         ("time() - (flowhawk_sink_heartbeat_timestamp_seconds > 0)", "{{instance}} sink {{sink}}"),
+                        (
+                            "time() - (max by (sink) (flowhawk_sink_arrived_heartbeat_timestamp_seconds) > 0)",
+                            "all the way to {{sink}}",
+                        ),
                     ],
                     "s",
                 ),
@@ -160,6 +165,21 @@ _PIPELINE: Final = Dashboard(
                         (f"60 * {rate('flowhawk_sink_failures_total', 'sink')}", "{{sink}} failed"),
                         (f"60 * {rate('flowhawk_sink_hopeless_total', 'sink')}", "{{sink}} refused for good"),
                     ],
+                ),
+                Panel(
+                    "Sinks: time of a delivery",
+                    "99 of 100 take no longer; a request to an Alertmanager counts for itself.",
+                    [
+                        (
+                            f"histogram_quantile(0.99, {rate('flowhawk_sink_delivery_seconds_bucket', 'le, sink')})",
+                            "{{sink}}",
+                        ),
+                        (
+                            f"histogram_quantile(0.99, {rate(f'{_ALERTMANAGER}_bucket', 'le, alertmanager')})",
+                            "{{alertmanager}}",
+                        ),
+                    ],
+                    "s",
                 ),
                 Panel(
                     "Rebalances and restores",

@@ -28,6 +28,7 @@ from docs.traffic import attacks_part
 from streams import cli
 from streams.dead_letters import RAW_BYTES, dead_letters
 from streams.declared_metrics import DECLARED, INGEST
+from streams.heartbeat import HEADER as HEARTBEAT_HEADER
 from streams.kafka_settings import Topic, TopicSettings
 from streams.records import REFUSED
 from streams.records.contract import (
@@ -174,6 +175,7 @@ _HEADERS: Final = {
     POSITION_HEADER: "How far that had been read, as on the topic of positions; `end` where that was all.",
     LINE_HEADER: "Number of the first line in what it was read from; the first is 1.",
     WATERMARK_HEADER: "On an empty message: the input ends here, so that every pane closes.",
+    HEARTBEAT_HEADER: "On a message without a value: a heartbeat, and when it was made, epoch seconds.",
     "flowhawk-reason": "Why the line was refused.",
     "flowhawk-topic": "Topic it came from.",
     "flowhawk-partition": "Partition it came from.",
@@ -195,6 +197,7 @@ def headers_part() -> str:
         ),
         "flows_dead_letter": dead_letter,
         "flows_late": (FORMAT_HEADER,),
+        "findings": (HEARTBEAT_HEADER,),
     }
     rows = [(code(topics[field].name), code(name), _HEADERS[name]) for field, names in used.items() for name in names]
     return table(("topic", "header", "meaning"), rows)

@@ -16,6 +16,7 @@ from faust.types import TP
 from detectors.finding import Finding
 from detectors.statistics.sizes import Size
 from streams.dead_letters import dead_letters, late_blocks
+from streams.heartbeat import heartbeat
 from streams.metrics import STATE_PARTS, Metrics
 from streams.output import ProducerRecord
 from streams.partitions import Owned, Partitions
@@ -113,6 +114,16 @@ class WatchAgent:
                 findings = await owned.pipeline.look(partial(self._write_findings, owned))
                 self._metrics.told(findings)
                 self.published += len(findings)
+
+    async def beat(self) -> bool:
+        """Send a heartbeat on the way of findings, from the thread of the stages on; say whether there is a way."""
+        loop = asyncio.get_running_loop()
+        async with self.partitions.lock:
+            several = list(self.partitions)
+            for owned in several:
+                now = await loop.run_in_executor(self._executor, time.time)
+                await owned.output.write([heartbeat(self._topics.findings.name, now)])
+        return bool(several)
 
     async def retune(self, settings: Settings) -> None:
         """Take other parameters, modes and suppressions, between two batches."""

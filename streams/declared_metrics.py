@@ -118,11 +118,21 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
         (),
     ),
     "flowhawk_restore_seconds": ("gauge", "Time to restore state the last time, in seconds.", ()),
+    "flowhawk_log_suppressed_total": (
+        "counter",
+        "Lines of the log that were left out because many of their kind had been written in a minute, by level.",
+        ("level",),
+    ),
     "flowhawk_sink_delivered_total": ("counter", "Findings that a sink took, each state for itself.", ("sink",)),
     "flowhawk_sink_hopeless_total": ("counter", "Findings that a sink refused for good.", ("sink",)),
     "flowhawk_sink_failures_total": (
         "counter",
         "Attempts to tell a sink, or to read on for it, that failed and are made again.",
+        ("sink",),
+    ),
+    "flowhawk_sink_delivery_seconds": (
+        "histogram",
+        "How long a sink took for a batch of findings, whether it took them or not, in seconds.",
         ("sink",),
     ),
     "flowhawk_sink_lag": ("gauge", "Messages on the findings topic that a sink has not been told of yet.", ("sink",)),
@@ -134,6 +144,11 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
     "flowhawk_sink_heartbeat_timestamp_seconds": (
         "gauge",
         "When all findings that there were had last been handed to a sink, be there any or not, epoch seconds.",
+        ("sink",),
+    ),
+    "flowhawk_sink_arrived_heartbeat_timestamp_seconds": (
+        "gauge",
+        "When the last heartbeat was made that came through the stages and the topic to a sink, epoch seconds.",
         ("sink",),
     ),
     "flowhawk_alertmanager_sent_total": ("counter", "Alerts that an Alertmanager took.", ("alertmanager",)),
@@ -154,8 +169,8 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
         ("alertmanager",),
     ),
     "flowhawk_alertmanager_latency_seconds": (
-        "gauge",
-        "How long the last request to an Alertmanager took, in seconds.",
+        "histogram",
+        "How long an Alertmanager took to answer a request, good or bad, in seconds.",
         ("alertmanager",),
     ),
     "flowhawk_alertmanager_last_success_timestamp_seconds": (
@@ -206,7 +221,7 @@ LABELS: Final = frozenset(
     {
         *("version", "python", "log_status", "kind", "severity", "status", "suppression", "table", "part", "stage"),
         *("reason", "partition", "direction", "action", "protocol", "port", "region", "service", "sink"),
-        "alertmanager",
+        *("alertmanager", "level"),
     }
 )
 """All labels there may be: none of them an address, an interface or an account, which have no end."""

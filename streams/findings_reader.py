@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from pydantic import ValidationError
 
 from detectors.finding import Finding
+from streams.heartbeat import last_heartbeat
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 
 log = structlog.get_logger(__name__)
@@ -22,6 +23,9 @@ _FETCH_BYTES: Final = 1 << 20
 _METADATA_SECONDS: Final = 5
 _CLOSE_SECONDS: Final = 3
 """How long leaving a group may take, while the broker may be away."""
+
+_CONNECT_SECONDS: Final = 1
+"""How long connecting may go on once it is not wanted any more."""
 
 _FOREVER_MS: Final = 2**31 - 1
 """A sink may be away for days, and is not asked for findings meanwhile: that is no reason to leave the group."""
@@ -46,6 +50,8 @@ class Read:
         Whether reading began, or began anew, with this.
     caught_up
         Whether this reaches what was the end of the topic when reading began.
+    beat
+        When the last heartbeat in it was made, epoch seconds; None where there is none.
     """
 
     findings: list[Finding]
@@ -53,6 +59,7 @@ class Read:
     assignment: int
     anew: bool
     caught_up: bool
+    beat: float | None = None
 
 
 class FindingsReader:
@@ -113,9 +120,15 @@ class FindingsReader:
         consumer.subscribe([self._topic], listener=listener)
         self._assignment += 1
         self._consumer = consumer
+        starting = asyncio.create_task(consumer.start())
         try:
-            await consumer.start()
+            await asyncio.shield(starting)
         except BaseException:
+            # Cancelled while it connects, the client would leave that connection open.
+            await asyncio.wait({starting}, timeout=_CONNECT_SECONDS)
+            starting.cancel()
+            with suppress(KafkaError, asyncio.CancelledError):
+                await starting
             await self.close()
             raise
 
@@ -134,7 +147,8 @@ class FindingsReader:
         for partition, records in fetched.items():
             self._done.setdefault(partition, records[0].offset)
         ends = {partition: records[-1].offset + 1 for partition, records in fetched.items() if records}
-        return Read(findings, ends, assignment, anew, caught_up=await self._has_caught_up(consumer))
+        beat = last_heartbeat(record for records in fetched.values() for record in records)
+        return Read(findings, ends, assignment, anew, caught_up=await self._has_caught_up(consumer), beat=beat)
 
     def is_current(self, read: Read) -> bool:
         """Say whether what was read is still this reader's to deliver."""

@@ -2,14 +2,23 @@
 
 import logging
 import sys
+from typing import Final
 
 import structlog
 
+from streams.log_limits import RateLimit
 from streams.log_settings import LogSettings
 
+# Faust's services log in the name of the modules that make or extend them. AWS's client writes down what it signs,
+# session tokens among it.
+LIBRARIES: Final = (
+    *("aiokafka", "boto3", "botocore", "faust", "kafka", "mode", "streams.app", "streams.transport", "urllib3"),
+)
+"""Whose lines are written from warnings on, whatever the level."""
 
-def configure(settings: LogSettings) -> None:
-    """Send the log of Flowhawk and of the libraries below it to standard error."""
+
+def configure(settings: LogSettings) -> RateLimit:
+    """Send the log of Flowhawk and of the libraries below it to standard error; return what keeps lines back."""
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -30,11 +39,12 @@ def configure(settings: LogSettings) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    limit = RateLimit(settings.burst)
+    handler.addFilter(limit)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # Faust's services log in the name of the modules that make or extend them.
-    for noisy in ("aiokafka", "faust", "kafka", "mode", "streams.app", "streams.transport"):
+    for noisy in LIBRARIES:
         logging.getLogger(noisy).setLevel(max(level, logging.WARNING))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -42,3 +52,4 @@ def configure(settings: LogSettings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    return limit

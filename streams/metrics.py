@@ -17,6 +17,7 @@ from detectors.statistics.sizes import Size
 from detectors.table import LOG_STATUSES
 from streams.declared_metrics import DECLARED
 from streams.degraded import REASONS
+from streams.log_limits import LEVELS
 from streams.pipeline import STAGES, Outcome
 from streams.traffic import OTHER, SERVICES, Regions, Traffic, known
 
@@ -183,6 +184,16 @@ class Metrics:
             for name in names:
                 self._metrics[metric].labels(name)
 
+    def forget_sinks(self, names: Iterable[str]) -> None:
+        """Take away the metrics of sinks that are no more."""
+        for metric in (name for name in DECLARED if name.startswith("flowhawk_sink_")):
+            for name in names:
+                self.forget(metric, name)
+
+    def forget(self, name: str, *labels: str) -> None:
+        """Take a series away, by the name of the metric and its labels; nothing happens where there is none."""
+        self._metrics[name].remove(*labels)
+
     def add(self, name: str, amount: float, *labels: str) -> None:
         """Add to a counter by its name; 0 lets it begin."""
         counter = self._counter(name)
@@ -192,6 +203,11 @@ class Metrics:
         """Set a gauge by its name."""
         gauge = self._gauge(name)
         (gauge.labels(*labels) if labels else gauge).set(value)
+
+    def timing(self, name: str, *labels: str) -> Histogram:
+        """Return a histogram by its name, and let it begin."""
+        histogram = self._histogram(name)
+        return histogram.labels(*labels) if labels else histogram
 
     def value(self, name: str, labels: Mapping[str, str] | None = None) -> float:
         """Read one sample, 0 where there is none."""
@@ -207,6 +223,8 @@ class Metrics:
         for part in STATE_PARTS:
             self.put("flowhawk_state_rows", 0, part)
             self.put("flowhawk_state_bytes", 0, part)
+        for level in LEVELS:
+            self.add("flowhawk_log_suppressed_total", 0, level)
         for family, names in known():
             self._of_traffic(family, names)
         self._start_by_kind()

@@ -2,19 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from streams.errors import ServiceError, SettingsError
+from streams.errors import FlowhawkError, ServiceError
 from streams.metrics import Metrics
 from streams.settings import Settings, keys
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = ("detectors", "tags", "overrides", "modes", "suppressions")
+AT_ONCE: Final = ("detectors", "tags", "overrides", "modes", "suppressions", "sinks")
 """Sections of the settings that apply as soon as they are read; all others need a restart."""
 
 _ANSWER_SECONDS: Final = 30.0
@@ -47,7 +47,8 @@ class Reload:
     read
         Reads them again.
     apply
-        Applies those that can be; called on the event loop, one call at a time.
+        Applies those that can be, and names the sinks that it made anew or ended; called on the event loop, one call
+        at a time. An error that people can do something about says that nothing was applied.
     metrics
         Where it is said whether it went well.
     """
@@ -56,7 +57,7 @@ class Reload:
         self,
         settings: Settings,
         read: Callable[[], Settings],
-        apply: Callable[[Settings], Awaitable[None]],
+        apply: Callable[[Settings], Awaitable[Sequence[str]]],
         metrics: Metrics,
     ) -> None:
         self._started_with = settings
@@ -73,15 +74,16 @@ class Reload:
         async with self._lock:
             try:
                 settings = await asyncio.to_thread(self._read)
-            except SettingsError as error:
+                applied = self._current.model_copy(update={name: getattr(settings, name) for name in AT_ONCE})
+                sinks = await self._apply(applied)
+            except FlowhawkError as error:
                 self._metrics.reloaded(successful=False, now=time.time())
                 log.error("settings were read again and refused, nothing has changed", mistakes=str(error))  # noqa: TRY400 - no bug
                 return Reloaded(successful=False, message=str(error))
-            applied = self._current.model_copy(update={name: getattr(settings, name) for name in AT_ONCE})
-            changed = [name for name in AT_ONCE if getattr(applied, name) != getattr(self._current, name)]
+            before, self._current = self._current, applied
+            changed = [name for name in AT_ONCE if getattr(applied, name) != getattr(before, name) and name != "sinks"]
+            changed += [f"sinks.{name}" for name in sinks]
             waiting = needing_restart(self._started_with, settings)
-            await self._apply(applied)
-            self._current = applied
             self._metrics.reloaded(successful=True, now=time.time())
             log.info("settings were read again", applied=changed, need_a_restart=waiting)
             return Reloaded(successful=True, message=_message(changed, waiting))

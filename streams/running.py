@@ -3,13 +3,16 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 from rich.console import Console
 
 from streams.errors import KafkaUnavailable
 from streams.http import HttpEndpoints
+from streams.kept_sinks import KeptSinks
+from streams.log_limits import RateLimit
 from streams.metrics import Metrics
 from streams.reload import Reload, Reloaded
 from streams.service import Service, stopped
@@ -48,7 +51,7 @@ def reload_on_signal(reload: Reload) -> None:
     loop.add_signal_handler(signal.SIGHUP, received)
 
 
-async def run(settings: Settings, read: Callable[[], Settings]) -> None:
+async def run(settings: Settings, read: Callable[[], Settings], limit: RateLimit) -> None:
     """Run the service until a signal.
 
     Parameters
@@ -57,6 +60,8 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
         All settings.
     read
         Reads them again.
+    limit
+        What keeps lines of the log back.
 
     Raises
     ------
@@ -70,11 +75,19 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
     log.info("starting", topics=len(settings.topics.all))
     stop = asyncio.Event()
     metrics = Metrics()
-    sinks = configured_sinks(settings.sinks, Surroundings(Console(soft_wrap=True), metrics))
-    service = Service(settings, sinks, metrics=metrics)
+    limit.counted = partial(metrics.add, "flowhawk_log_suppressed_total", 1)
+    surroundings = Surroundings(Console(soft_wrap=True), metrics)
+    service = Service(settings, configured_sinks(settings.sinks, surroundings), metrics=metrics)
+    kept = KeptSinks(settings.sinks, surroundings)
+
+    async def apply(changed: Settings) -> Sequence[str]:
+        sinks = await kept.change(changed.sinks)
+        await service.retune(changed, sinks)
+        return sinks.names
+
     with HttpEndpoints(settings.http, service.metrics, service.not_ready) as http:
         stop_on_signals(stop)
-        reload = Reload(settings, read, service.retune, service.metrics)
+        reload = Reload(settings, read, apply, service.metrics)
         reload_on_signal(reload)
         async with service:
             http.reload = reload.from_thread
@@ -82,8 +95,10 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> None:
             while not await stopped(stop, _TRACK_SECONDS):
                 await service.track()
                 await service.require_progress()
+                limit.tell()
             http.reload = None
             log.info("stopping")
+    limit.tell(everything=True)
     log.info("stopped")
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, NoReturn, Self, cast
 
 import faust
+import structlog
 from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
@@ -19,19 +20,26 @@ from faust.types import TP
 from streams.agents import WatchAgent
 from streams.app import build
 from streams.errors import FAILED, FlowhawkError, ServiceError
+from streams.kept_sinks import SinkChange
 from streams.metrics import Metrics
 from streams.notifier import Notifier
+from streams.output import FencedError
 from streams.pipeline import Batch
 from streams.settings import Settings
 from streams.sinks import Sink
 from streams.transport import BatchingConsumer
 from streams.watchdog import Watchdog
 
+log = structlog.get_logger(__name__)
+
 STOP_SECONDS: Final = 9.0
 """How long stopping may take; supervisors usually grant ten seconds."""
 
 _CHECKPOINT_SECONDS: Final = 1.0
 """How often it is asked whether a checkpoint is due while nothing comes in."""
+
+_LAST_BEAT_SECONDS: Final = 1.0
+"""How long a heartbeat that is under way may take when the service stops."""
 
 _LEAST_SHARE: Final = 0.1
 """Part of the time for looks when there is always something to count."""
@@ -86,7 +94,10 @@ class Service:
         self._flows = topics.flows.name
         self._early = early
         self._early_seconds = settings.time.early_seconds
+        self._heartbeat_seconds = settings.watchdog.heartbeat_seconds if durable else None
         self._patience_seconds = settings.watchdog.stalled_seconds
+        self._last_beat = asyncio.Event()
+        self._beating: asyncio.Task[None] | None = None
         self._watchdog = Watchdog(settings.watchdog, time.monotonic())
 
     def not_ready(self) -> list[str]:
@@ -114,6 +125,8 @@ class Service:
         self._tasks = [asyncio.create_task(self._keep_checkpointing(), name="checkpoints")]
         if self._early:
             self._tasks.append(asyncio.create_task(self._keep_looking(), name="early looks"))
+        if self._heartbeat_seconds is not None:
+            self._beating = asyncio.create_task(self._keep_beating(self._heartbeat_seconds), name="heartbeats")
         return self
 
     async def __aexit__(
@@ -130,7 +143,15 @@ class Service:
             fail(f"the service did not stop within {STOP_SECONDS:g} s", ServiceError(f"{late!r}"))
 
     async def _stop_tasks(self) -> None:
-        """Stop checkpoints and looks, but none in the middle: what it took, or half wrote, would be missing."""
+        """Stop checkpoints and looks, but none in the middle: what it took, or half wrote, would be missing.
+
+        A heartbeat is nothing to wait for: where the broker is away, it would be written for a minute.
+        """
+        if self._beating is not None:
+            self._last_beat.set()
+            await asyncio.wait({self._beating}, timeout=_LAST_BEAT_SECONDS)
+            self._beating.cancel()
+            await asyncio.wait({self._beating})
         async with self.watch.partitions.lock:
             for task in self._tasks:
                 task.cancel()
@@ -150,10 +171,11 @@ class Service:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self.watch.track()
 
-    async def retune(self, settings: Settings) -> None:
-        """Apply what of the settings applies to a running service, see `streams.reload`."""
+    async def retune(self, settings: Settings, sinks: SinkChange) -> None:
+        """Apply what of the settings applies to a running service, see `streams.reload`, and change its sinks."""
         try:
             await self.watch.retune(settings)
+            await self.notify.change(sinks)
         except Exception as error:  # noqa: BLE001 - some may have been told what others were not
             fail("settings could not be applied", error)
 
@@ -243,9 +265,21 @@ class Service:
         except Exception as error:  # noqa: BLE001 - nobody awaits this task, and what it said may be lost
             fail("looking at open panes failed", error)
 
+    async def _keep_beating(self, pause_seconds: float) -> None:
+        try:
+            pause = 0.0
+            while not await stopped(self._last_beat, pause):
+                sent = await self.watch.beat()
+                pause = pause_seconds if sent else min(pause_seconds, _CHECKPOINT_SECONDS)
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task, and whoever cannot write says nothing else
+            fail("a heartbeat could not be written", error)
+
     async def _last_checkpoint(self, *_: Any, **__: Any) -> None:
         try:
             await self.watch.partitions.checkpoint()
+        except FencedError as error:
+            # Whoever has taken it over meanwhile goes on from the checkpoint before: nothing is lost by stopping.
+            log.info("stopping without a last checkpoint", reason=str(error))
         except Exception as error:  # noqa: BLE001 - Faust would only log it
             fail("the last checkpoint failed", error)
 

@@ -64,7 +64,7 @@ class SinkLoop:
     def __init__(self, sink: Sink, reader: FindingsReader, metrics: Metrics) -> None:
         self.handled = 0
         """Findings that are done with, one way or another."""
-        self._sink = sink
+        self.sink = sink
         self._reader = reader
         self._metrics = metrics
         self._failures = 0
@@ -75,7 +75,7 @@ class SinkLoop:
 
     def start(self) -> None:
         """Begin."""
-        self._task = asyncio.create_task(self._run(), name=f"sink {self._sink.name}")
+        self._task = asyncio.create_task(self._run(), name=f"sink {self.sink.name}")
 
     async def stop(self) -> None:
         """End, after the delivery that is under way if it takes no longer than a moment, and close the sink."""
@@ -86,14 +86,14 @@ class SinkLoop:
             self._task.cancel()
             await asyncio.wait({self._task})
         await self._reader.close()
-        await self._sink.close()
+        await self.sink.close()
 
     async def _run(self) -> None:
         started = False
         while not self._stopping:
             try:
                 if not started:
-                    await self._sink.start()
+                    await self.sink.start()
                     started = True
                 if not self._reader.is_open:
                     await self._reader.open()
@@ -104,8 +104,8 @@ class SinkLoop:
 
     async def _next(self) -> None:
         read = await self._reader.read()
-        if read.anew and self._sink.replays:
-            await self._sink.restart()
+        if read.anew and self.sink.replays:
+            await self.sink.restart()
         if read.ends:
             self._busy = True
             try:
@@ -115,16 +115,18 @@ class SinkLoop:
         elif self._failures:
             self._recovered()
         if read.caught_up:
-            await self._sink.caught_up()
-        self._metrics.put("flowhawk_sink_heartbeat_timestamp_seconds", time.time(), self._sink.name)
+            await self.sink.caught_up()
+        self._metrics.put("flowhawk_sink_heartbeat_timestamp_seconds", time.time(), self.sink.name)
         if time.monotonic() >= self._lag_due:
             await self._measure_lag()
 
     async def _handle(self, read: Read) -> None:
-        findings = heard(self._sink, read.findings)
+        findings = heard(self.sink, read.findings)
         if findings and not await self._deliver(findings, read):
             return
         await self._reader.done(read)
+        if read.beat is not None:
+            self._metrics.put("flowhawk_sink_arrived_heartbeat_timestamp_seconds", read.beat, self.sink.name)
         self.handled += len(read.findings)
 
     async def _deliver(self, findings: Sequence[Finding], read: Read) -> bool:
@@ -146,27 +148,30 @@ class SinkLoop:
         if len(findings) > 1:
             half = len(findings) // 2
             return await self._deliver(findings[:half], read) and await self._deliver(findings[half:], read)
-        self._metrics.add("flowhawk_sink_hopeless_total", 1, self._sink.name)
-        log.error("a sink refused a finding for good", sink=self._sink.name, finding=findings[0].id)
+        self._metrics.add("flowhawk_sink_hopeless_total", 1, self.sink.name)
+        log.error("a sink refused a finding for good", sink=self.sink.name, finding=findings[0].id)
         return True
 
     async def _offer(self, findings: Sequence[Finding]) -> Delivery:
+        begun = time.monotonic()
         try:
             async with asyncio.timeout(DELIVERY_SECONDS):
-                return await self._sink.deliver(findings)
+                return await self.sink.deliver(findings)
         except TimeoutError:
-            log.warning("a sink took too long", sink=self._sink.name, seconds=DELIVERY_SECONDS)
+            log.warning("a sink took too long", sink=self.sink.name, seconds=DELIVERY_SECONDS)
         except Exception as error:
-            log.exception("a sink met an error nobody expected", sink=self._sink.name, error=repr(error))
+            log.exception("a sink met an error nobody expected", sink=self.sink.name, error=repr(error))
+        finally:
+            self._metrics.timing("flowhawk_sink_delivery_seconds", self.sink.name).observe(time.monotonic() - begun)
         return Delivery.RETRY
 
     async def _failed(self, event: str, error: Exception | None = None) -> None:
         """Count, say so, and wait; longer each time."""
         self._failures += 1
-        self._metrics.add("flowhawk_sink_failures_total", 1, self._sink.name)
+        self._metrics.add("flowhawk_sink_failures_total", 1, self.sink.name)
         pause = pause_seconds(self._failures, random.random())  # noqa: S311 - no secret
         said = {} if error is None else {"error": repr(error)}
-        log.warning(event, sink=self._sink.name, seconds=round(pause, 1), failures=self._failures, **said)
+        log.warning(event, sink=self.sink.name, seconds=round(pause, 1), failures=self._failures, **said)
         busy, self._busy = self._busy, False
         await asyncio.sleep(0 if self._stopping else pause)
         self._busy = busy
@@ -174,20 +179,20 @@ class SinkLoop:
             await self._measure_lag()
 
     def _delivered(self, count: int) -> None:
-        self._metrics.add("flowhawk_sink_delivered_total", count, self._sink.name)
-        self._metrics.put("flowhawk_sink_last_success_timestamp_seconds", time.time(), self._sink.name)
+        self._metrics.add("flowhawk_sink_delivered_total", count, self.sink.name)
+        self._metrics.put("flowhawk_sink_last_success_timestamp_seconds", time.time(), self.sink.name)
         if self._failures:
             self._recovered()
 
     def _recovered(self) -> None:
-        log.info("all is well again with a sink", sink=self._sink.name, failures=self._failures)
+        log.info("all is well again with a sink", sink=self.sink.name, failures=self._failures)
         self._failures = 0
 
     async def _measure_lag(self) -> None:
         self._lag_due = time.monotonic() + _LAG_SECONDS
         try:
             async with asyncio.timeout(_LAG_SECONDS):
-                self._metrics.put("flowhawk_sink_lag", await self._reader.lag(), self._sink.name)
+                self._metrics.put("flowhawk_sink_lag", await self._reader.lag(), self.sink.name)
         except (KafkaError, TimeoutError):
             # Whoever cannot be asked is noticed when it is read from.
             return

@@ -80,5 +80,21 @@ def configured_sinks(settings: SinkSections, surroundings: Surroundings) -> list
     streams.errors.FlowhawkError
         When what the settings name cannot be used.
     """
+    return [make_sink(name, section, surroundings) for name, section in sections(settings).items()]
+
+
+def sections(settings: SinkSections) -> Mapping[str, BaseModel]:
+    """Return the sections of the sinks that are on, by name."""
     asked = {name: getattr(settings, name) for name in sinks()}
-    return [sinks()[name].make(section, surroundings) for name, section in asked.items() if section is not None]
+    return {name: section for name, section in asked.items() if section is not None}
+
+
+def make_sink(name: str, section: BaseModel, surroundings: Surroundings) -> Sink:
+    """Make a sink of its section.
+
+    Raises
+    ------
+    streams.errors.FlowhawkError
+        When what the section names cannot be used.
+    """
+    return sinks()[name].make(section, surroundings)

@@ -11,6 +11,11 @@ class WatchdogSettings(BaseModel):
     stalled_seconds: float = Field(
         default=120.0, gt=0, description="A worker that has records to read and reads none for so long ends itself."
     )
+    heartbeat_seconds: float | None = Field(
+        default=15.0,
+        gt=0,
+        description="How often a heartbeat goes through stages and findings topic to each sink; null for never.",
+    )
 
 
 class Watchdog:

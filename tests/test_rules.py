@@ -38,6 +38,8 @@ HEALTHY: Final[Mapping[str, str]] = {
     f'flowhawk_evicted_total{{{BUSY}, table="contacts"}}': "0x1600",
     f'flowhawk_sink_failures_total{{{BUSY}, sink="webhook"}}': "0x1600",
     f'flowhawk_sink_hopeless_total{{{BUSY}, sink="webhook"}}': "0x1600",
+    f'flowhawk_sink_arrived_heartbeat_timestamp_seconds{{{BUSY}, sink="webhook"}}': "0x1600",
+    f'flowhawk_sink_arrived_heartbeat_timestamp_seconds{{{STANDBY}, sink="webhook"}}': "0+60x1600",
     f'flowhawk_alertmanager_errors_total{{{BUSY}, alertmanager="a:9093"}}': "0x1600",
     f'flowhawk_alertmanager_dropped_total{{{BUSY}, alertmanager="a:9093"}}': "0x1600",
     f"flowhawk_checkpoint_timestamp_seconds{{{BUSY}}}": "0+60x1600",
@@ -80,6 +82,7 @@ SKIPPED: Final = f'flowhawk_coverage_total{{{BUSY}, log_status="SKIPDATA"}}'
 HOSTS: Final = f'flowhawk_evicted_total{{{BUSY}, table="directory"}}'
 FAILURES: Final = f'flowhawk_sink_failures_total{{{BUSY}, sink="webhook"}}'
 HOPELESS: Final = f'flowhawk_sink_hopeless_total{{{BUSY}, sink="webhook"}}'
+ARRIVED: Final = f'flowhawk_sink_arrived_heartbeat_timestamp_seconds{{{STANDBY}, sink="webhook"}}'
 ERRORS: Final = f'flowhawk_alertmanager_errors_total{{{BUSY}, alertmanager="a:9093"}}'
 DROPPED: Final = f'flowhawk_alertmanager_dropped_total{{{BUSY}, alertmanager="a:9093"}}'
 STARTED: Final = f"process_start_time_seconds{{{BUSY}}}"
@@ -87,6 +90,7 @@ WRITTEN: Final = f"flowhawk_checkpoint_timestamp_seconds{{{BUSY}}}"
 DEGRADED: Final = f'flowhawk_detector_degraded_total{{{BUSY}, kind="slow_scan", reason="slow"}}'
 RELOADED: Final = f"flowhawk_config_last_reload_successful{{{BUSY}}}"
 FOUND: Final = f'flowhawk_findings_total{{{BUSY}, kind="slow_scan", severity="low"}}'
+TAKEN_OVER: Final = {f'flowhawk_sink_arrived_heartbeat_timestamp_seconds{{{BUSY}, sink="webhook"}}': "0x10 660+60x50"}
 OF_PARTITION: Final = [{**ON_BUSY, "partition": "flows/0"}]
 
 CASES: Final[Mapping[str, Sequence[Case]]] = {
@@ -105,6 +109,12 @@ CASES: Final[Mapping[str, Sequence[Case]]] = {
         Case("a part does nothing", {HEART: "0+60x10 600x50"}, "20m", [{**ON_BUSY, "stage": "judge"}]),
         Case("it may take a while to begin", {HEART: "0x30 1800+60x50"}, "25m"),
         Case("it lives again", {HEART: "0+60x10 600x10 1260+60x50"}, "30m"),
+    ],
+    "FlowhawkHeartbeatLost": [
+        Case("none comes through", {ARRIVED: "0+60x10 600x50"}, "30m", [{"job": "flowhawk", "sink": "webhook"}]),
+        Case("another worker tells the sink now", {ARRIVED: "0+60x10 600x50", **TAKEN_OVER}, "30m"),
+        Case("none has come yet", {ARRIVED: "0x60"}, "30m"),
+        Case("it comes again", {ARRIVED: "0+60x10 600x10 1260+60x50"}, "30m"),
     ],
     "FlowhawkNoRecords": [
         Case("none come", {RECORDS: "0+1000x10 10000x50"}, "50m", [{}]),

@@ -16,6 +16,7 @@ import yaml
 from streams.alertmanager.alerts import Alert, Labels, written
 from streams.alertmanager.book import Unit
 from streams.alertmanager.settings import AlertmanagerSettings
+from streams.declared_metrics import DECLARED
 from streams.errors import FlowhawkError, SettingsError
 from streams.sinks.contract import Meter
 
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_SAY_SECONDS: Final = 60.0
-"""How often it is said at most that an Alertmanager does not take alerts."""
+_LATENCY: Final = "flowhawk_alertmanager_latency_seconds"
 
 _DRAIN_SECONDS: Final = 2.0
 """How long what waits may take to be sent when the service stops."""
@@ -64,17 +64,16 @@ class Sender:
         self._task: asyncio.Task[None] | None = None
         self._tls = tls_of(settings)
         self._closing = False
-        self._said = 0.0
         self._failing = False
-        self._put("queue_capacity", settings.queue_capacity)
-        self._put("queue_length", 0)
-        self._put("last_success_timestamp_seconds", 0)
-        self._put("latency_seconds", 0)
-        for counter in ("sent_total", "errors_total", "dropped_total"):
-            self._add(counter, 0)
 
     def start(self) -> None:
         """Begin to send."""
+        self._put("queue_capacity", self._settings.queue_capacity)
+        self._put("queue_length", 0)
+        self._put("last_success_timestamp_seconds", 0)
+        for counter in ("sent_total", "errors_total", "dropped_total"):
+            self._add(counter, 0)
+        self._meter.timing(_LATENCY, self.name)
         self._task = asyncio.create_task(self._run(), name=f"alertmanager {self.name}")
 
     def offer(self, units: Iterable[Unit]) -> None:
@@ -97,6 +96,12 @@ class Sender:
         """Forget what waits."""
         self._queue.clear()
         self._put("queue_length", 0)
+
+    def forget(self) -> None:
+        """Take away all that it showed."""
+        for name, (_, _, labels) in DECLARED.items():
+            if labels == ("alertmanager",):
+                self._meter.forget(name, self.name)
 
     async def close(self) -> None:
         """Send what waits, if that takes no longer than a moment, and end."""
@@ -151,10 +156,10 @@ class Sender:
             wrong = str(error)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with one request, the next is made
             wrong = str(error) or type(error).__name__
+        self._meter.timing(_LATENCY, self.name).observe(time.monotonic() - begun)
         if wrong is None:
             self._add("sent_total", len(alerts))
             self._put("last_success_timestamp_seconds", time.time())
-            self._put("latency_seconds", time.monotonic() - begun)
             if self._failing:
                 log.info("an Alertmanager takes alerts again", alertmanager=self.name)
             self._failing = False
@@ -174,9 +179,7 @@ class Sender:
 
     def _say(self, wrong: str, count: int) -> None:
         self._failing = True
-        if time.monotonic() - self._said >= _SAY_SECONDS or not self._said:
-            self._said = time.monotonic()
-            log.warning("an Alertmanager does not take alerts", alertmanager=self.name, error=wrong, alerts=count)
+        log.warning("an Alertmanager does not take alerts", alertmanager=self.name, error=wrong, alerts=count)
 
     def _add(self, counter: str, amount: float) -> None:
         self._meter.add(f"flowhawk_alertmanager_{counter}", amount, self.name)

@@ -19,5 +19,5 @@ def command(config: Path | None) -> None:
     from streams.settings import load
 
     settings = load(config)
-    configure(settings.log)
-    asyncio.run(run(settings, lambda: load(config)))
+    limit = configure(settings.log)
+    asyncio.run(run(settings, lambda: load(config), limit))

@@ -80,6 +80,13 @@ class Alertmanager(Sink):
         self._tell()
         await asyncio.gather(*(sender.close() for sender in self._senders))
 
+    def forget(self) -> None:
+        """Take away what it showed; what is open ends for Alertmanager after four resends of silence."""
+        for sender in self._senders:
+            sender.forget()
+        for name in ("flowhawk_alerts_open", "flowhawk_alerts_waiting"):
+            self._meter.put(name, 0)
+
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._settings.interval_seconds)

@@ -27,6 +27,13 @@ class Delivery(Enum):
     HOPELESS = "hopeless"
 
 
+class Timing(Protocol):
+    """How long something takes, each time."""
+
+    def observe(self, amount: float) -> None:
+        """Add a time, seconds."""
+
+
 class Meter(Protocol):
     """Where a sink counts what only it can count, in metrics that `streams.metrics` declares."""
 
@@ -35,6 +42,12 @@ class Meter(Protocol):
 
     def put(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
+
+    def forget(self, name: str, *labels: str) -> None:
+        """Take a series away."""
+
+    def timing(self, name: str, *labels: str) -> Timing:
+        """Return a histogram, and let it begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,10 @@ class Sink(ABC):
 
     async def caught_up(self) -> None:
         """Take note that all was handed over that was on the topic when reading it anew began."""
+        return
+
+    def forget(self) -> None:
+        """Take away what it showed in metrics; called once it is closed, where the service goes on without it."""
         return
 
     async def close(self) -> None:

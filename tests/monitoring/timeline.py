@@ -89,9 +89,7 @@ class Stack:
         self._open = ExitStack()
         self._port = free_port()
         self.receiver = Received()
-        self.alertmanager = AlertmanagerServer(
-            self._sub("alertmanager"), _quick_alertmanager(document("alertmanager/alertmanager.yml"), self.receiver.url)
-        )
+        self.alertmanager = AlertmanagerServer(self._sub("alertmanager"), quick_alertmanager(self.receiver.url))
         self.prometheus = PrometheusServer(self._sub("prometheus"), self._quick_prometheus())
         self._worker: Program | None = None
         self._quiet = threading.Event()
@@ -231,8 +229,9 @@ def _quick(text: str) -> str:
     return _MINUTES.sub(r"\1s", text)
 
 
-def _quick_alertmanager(shipped: Any, receiver: str) -> Any:
-    """Let the receiver that is shipped tell somebody, and everything wait for a second only."""
+def quick_alertmanager(receiver: str) -> Any:
+    """Give the shipped configuration, but its receiver tells somebody, and everything waits for a second only."""
+    shipped = document("alertmanager/alertmanager.yml")
     for route in (shipped["route"], *shipped["route"]["routes"]):
         route |= {"group_wait": "1s", "group_interval": "1s"}
     for each in shipped["receivers"]:

@@ -10,6 +10,7 @@ from kafka import KafkaProducer
 from detectors.finding import Finding
 from streams.embedded import API_VERSION, EmbeddedBroker
 from streams.findings_reader import FindingsReader, Read, findings_in
+from streams.heartbeat import heartbeat
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.topics import create_topics
 from tests.kafka.broker import KafkaBroker
@@ -90,6 +91,20 @@ async def test_who_replays_begins_anew_and_hears_when_it_has_caught_up(kafka: Ka
         # So that the second round finds what the first did.
         kafka, topic = await fresh(kafka, topic)
         await asyncio.to_thread(publish, kafka, topic, "a", "b")
+
+
+async def test_a_heartbeat_is_noted_and_is_no_finding(kafka: KafkaSettings, topic: str) -> None:
+    beats = [heartbeat(topic, now) for now in (7.25, 9.5)]
+    for each in beats:
+        await asyncio.to_thread(
+            write, kafka.bootstrap_servers[0], topic, [each.value], keys=[each.key or b""], headers=each.headers
+        )
+    with structlog.testing.capture_logs() as log:
+        async with opened(kafka, topic) as reader:
+            read = await reading(reader, lambda read: read.beat is not None and max(read.ends.values()) == 2)
+            await reader.done(read)
+            assert (read.findings, read.beat, await reader.lag()) == ([], 9.5, 0)
+    assert [each for each in log if each["log_level"] == "error"] == []
 
 
 async def fresh(kafka: KafkaSettings, topic: str) -> tuple[KafkaSettings, str]:

@@ -7,23 +7,12 @@ import structlog
 
 from streams.log import configure
 from streams.log_settings import LogSettings
+from tests.streams.log_lines import put_back, written
 
 
 @pytest.fixture(autouse=True)
 def _the_log_is_put_back() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers, root.level = handlers, level
-    for name in ("aiokafka", "faust", "kafka", "mode", "streams.app", "streams.transport"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
-
-
-def written(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    output, errors = capsys.readouterr()
-    assert output == ""
-    return errors.splitlines()
+    yield from put_back()
 
 
 def test_json_lines_hold_level_time_logger_and_what_was_said(capsys: pytest.CaptureFixture[str]) -> None:

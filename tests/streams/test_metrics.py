@@ -29,7 +29,11 @@ def named() -> Metrics:
     metrics.sinks(["terminal"])
     for name, (kind, _, labels) in DECLARED.items():
         if labels == ("alertmanager",):
-            (metrics.add if kind == "counter" else metrics.put)(name, 0, "alertmanager.example.org:9093")
+            begin = {"counter": metrics.add, "gauge": metrics.put}
+            if kind == "histogram":
+                metrics.timing(name, "alertmanager.example.org:9093")
+            else:
+                begin[kind](name, 0, "alertmanager.example.org:9093")
     metrics.suppressions({"ours": ["vertical_scan"]})
     metrics.lag({"flows/0": (0, 0)})
     return metrics

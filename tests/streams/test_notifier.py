@@ -3,8 +3,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from prometheus_client import generate_latest
 
 from streams.kafka_settings import KafkaSettings, TopicSettings
+from streams.kept_sinks import SinkChange
 from streams.metrics import Metrics
 from streams.notifier import Notifier
 from streams.sinks import Delivery, Sink
@@ -109,3 +111,57 @@ def test_the_metrics_of_each_sink_begin_at_zero() -> None:
     for name in ("delivered_total", "hopeless_total", "failures_total", "lag", "last_success_timestamp_seconds"):
         for sink in ("obedient", "other"):
             assert metrics.registry.get_sample_value(f"flowhawk_sink_{name}", {"sink": sink}) == 0
+
+
+async def test_a_sink_that_is_made_anew_reads_on_and_others_are_not_disturbed(kafka: KafkaSettings, topic: str) -> None:
+    first, second, other = Obedient(), Obedient(), Other()
+    await asyncio.to_thread(publish, kafka, topic, "a", "b")
+    async with notifying(kafka, topic, first, other) as (notifier, metrics):
+        await until(lambda: first.ids == other.ids == ["a", "b"])
+        await notifier.change(SinkChange(frozenset({"obedient"}), (second,)))
+        await asyncio.to_thread(publish, kafka, topic, "c")
+        await until(lambda: second.ids == ["c"] and other.ids == ["a", "b", "c"])
+        assert first.log[-1] == "close"
+        assert "close" not in other.log
+        assert other.log.count("start") == 1
+        assert metrics.value("flowhawk_sink_delivered_total", {"sink": "obedient"}) == 1
+        assert metrics.value("flowhawk_sink_delivered_total", {"sink": "other"}) == 3
+
+
+async def test_what_a_sink_could_not_deliver_is_for_the_one_that_takes_its_place(
+    kafka: KafkaSettings, topic: str
+) -> None:
+    failing, well = Obedient(*[Delivery.RETRY] * 1000), Obedient()
+    await asyncio.to_thread(publish, kafka, topic, "a", "b")
+    async with notifying(kafka, topic, failing) as (notifier, _):
+        await until(lambda: len(failing.offered) > 1)
+        await notifier.change(SinkChange(frozenset({"obedient"}), (well,)))
+        await until(lambda: well.ids == ["a", "b"])
+
+
+async def test_of_a_sink_that_ends_no_metric_is_left(kafka: KafkaSettings, topic: str) -> None:
+    sink, other, new = Obedient(), Other(), Replaying()
+    async with notifying(kafka, topic, sink, other) as (notifier, metrics):
+        await until(lambda: "start" in sink.log)
+        await notifier.change(SinkChange(frozenset({"obedient"}), (new,)))
+        shown = generate_latest(metrics.registry).decode()
+        assert [name in shown for name in ('sink="obedient"', 'sink="other"', 'sink="replaying"')] == [
+            False,
+            True,
+            True,
+        ]
+        await notifier.change(SinkChange(frozenset({"other", "replaying"})))
+        assert 'sink="' not in generate_latest(metrics.registry).decode()
+
+
+async def test_a_sink_that_does_not_end_well_keeps_no_other_from_beginning(kafka: KafkaSettings, topic: str) -> None:
+    class Broken(Other):
+        async def close(self) -> None:
+            raise ZeroDivisionError
+
+    broken, sink = Broken(), Obedient()
+    await asyncio.to_thread(publish, kafka, topic, "a")
+    async with notifying(kafka, topic, broken) as (notifier, _):
+        await until(lambda: broken.ids == ["a"])
+        await notifier.change(SinkChange(frozenset({"other"}), (sink,)))
+        await until(lambda: sink.ids == ["a"])

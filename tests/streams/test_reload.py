@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.errors import SettingsError
+from streams.errors import FlowhawkError, ServiceError, SettingsError
 from streams.kafka_settings import TopicSettings
 from streams.metrics import Metrics
 from streams.reload import Reload, Reloaded
@@ -29,6 +29,8 @@ class Running:
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.applied: list[Settings] = []
+        self.sinks: list[str] = []
+        self.refused: FlowhawkError | None = None
         self.given: Settings | SettingsError = Settings()
         self.reload = Reload(Settings(), self._read, self._apply, self.metrics)
 
@@ -37,8 +39,11 @@ class Running:
             raise self.given
         return self.given
 
-    async def _apply(self, settings: Settings) -> None:
+    async def _apply(self, settings: Settings) -> list[str]:
+        if self.refused is not None:
+            raise self.refused
         self.applied.append(settings)
+        return self.sinks
 
     async def with_(self, **sections: Any) -> Reloaded:
         self.given = load(overrides=sections)
@@ -76,6 +81,23 @@ async def test_a_mistake_changes_nothing_and_is_told() -> None:
     await running.with_(modes={"slow_scan": "off"})
     assert running.metrics.value(SUCCESSFUL) == 1
     assert running.metrics.value(SINCE) > since
+
+
+async def test_sinks_that_are_others_now_are_named() -> None:
+    running = Running()
+    running.sinks = ["webhook"]
+    answer = await running.with_(modes={"slow_scan": "off"}, sinks={"webhook": {"url": "https://hooks.example.org"}})
+    assert answer.message == "applied: modes, sinks.webhook"
+    assert running.applied[0].sinks != Settings().sinks
+
+
+async def test_a_sink_that_cannot_be_made_is_a_mistake_too() -> None:
+    running = Running()
+    running.refused = ServiceError("/: findings cannot be written there")
+    assert not (await running.with_(modes={"slow_scan": "off"})).successful
+    assert running.metrics.value(SUCCESSFUL) == 0
+    running.refused = None
+    assert (await running.with_(modes={"slow_scan": "off"})).message == "applied: modes"
 
 
 async def test_another_thread_waits_for_the_answer() -> None:

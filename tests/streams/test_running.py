@@ -94,7 +94,8 @@ def run(kafka_broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> 
         statuses = list(ready_statuses(worker, ("127.0.0.1", port)))
 
         def count(name: str) -> float:
-            return samples(get(("127.0.0.1", port), "/metrics")[1])[name]
+            found = samples(get(("127.0.0.1", port), "/metrics")[1])
+            return sum(value for each, value in found.items() if each.partition("{")[0] == name)
 
         assert flowhawk("publish", main, environment=environment).returncode == 0
         worker.wait_until(lambda: count("flowhawk_records_total") == len(generated) - 1)

@@ -17,6 +17,7 @@ from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import FAILED, ServiceError
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.metrics import HEARTBEATS
+from streams.output import Output
 from streams.pipeline import STAGES, Batch
 from streams.records.contract import WATERMARK_HEADER
 from streams.service import Service, stopped
@@ -24,6 +25,7 @@ from streams.settings import Settings
 from streams.sinks import Delivery, Sink, Surroundings
 from streams.topics import create_topics
 from streams.transport import BatchingConsumer
+from streams.watchdog import WatchdogSettings
 from tests.faults import oracle, stored
 from tests.kafka.broker import KafkaBroker
 from tests.streams.flow_lines import NINE, block, flow, scan
@@ -163,6 +165,62 @@ async def test_a_thread_that_hangs_does_not_keep_the_watchdog_from_its_round(
         go_on.set()
 
 
+async def test_a_heartbeat_goes_from_the_stages_through_the_topic_to_a_sink(settings: Settings) -> None:
+    settings = settings.model_copy(update={"watchdog": WatchdogSettings(heartbeat_seconds=0.1)})
+    sink = Heard()
+    service = Service(settings, [sink])
+
+    def arrived() -> float:
+        return service.metrics.value("flowhawk_sink_arrived_heartbeat_timestamp_seconds", {"sink": sink.name})
+
+    def ticked() -> float:
+        return service.metrics.value("flowhawk_sink_heartbeat_timestamp_seconds", {"sink": sink.name})
+
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        go_on.wait(30)
+
+    async with service:
+        await until(lambda: arrived() > 0)
+        first = arrived()
+        await until(lambda: arrived() > first)
+        service.watch._executor.submit(hang)
+        await until(hangs.is_set)
+        since = time.time()
+        await until(lambda: ticked() > since + 1)
+        assert arrived() <= since
+        go_on.set()
+        await until(lambda: arrived() > since)
+    assert sink.findings == []
+
+
+async def test_a_heartbeat_that_cannot_be_written_keeps_the_service_from_nothing_when_it_stops(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.model_copy(update={"watchdog": WatchdogSettings(heartbeat_seconds=0.1)})
+    service = Service(settings, [])
+    hangs = asyncio.Event()
+
+    async def never() -> bool:
+        async with service.watch.partitions.lock:
+            hangs.set()
+            return await asyncio.Future()
+
+    async with service:
+        await until(lambda: not service.not_ready())
+        publish(settings, settings.topics.flows.name, block(scan()))
+        await until(lambda: service.watch.progress == 1)
+        monkeypatch.setattr(service.watch, "beat", never)
+        await hangs.wait()
+
+    committed = await asyncio.to_thread(
+        committed_offset, settings.kafka.bootstrap_servers[0], settings.kafka.group_id, settings.topics.flows.name
+    )
+    assert committed == 1
+
+
 async def test_the_mark_of_a_complete_input_closes_everything(settings: Settings) -> None:
     sink = Heard()
     address, flows = settings.kafka.bootstrap_servers[0], settings.topics.flows.name
@@ -249,6 +307,19 @@ async def test_a_look_that_an_order_to_stop_meets_leaves_room_for_the_last_check
         committed_offset, settings.kafka.bootstrap_servers[0], settings.kafka.group_id, settings.topics.flows.name
     )
     assert committed == 1
+
+
+async def test_who_has_lost_its_partition_to_another_stops_in_order_and_commits_nothing(settings: Settings) -> None:
+    settings = settings.model_copy(update={"checkpoints": CheckpointSettings(interval_seconds=1000)})
+    flows, group = settings.topics.flows.name, settings.kafka.group_id
+    other = Output(settings.kafka, f"{group}/{flows}/0")
+    async with Service(settings, [], early=False) as service:
+        await asyncio.to_thread(publish, settings, flows, block(scan()))
+        await until(lambda: service.watch.progress == 1)
+        await other.start()
+    await other.close()
+
+    assert not await asyncio.to_thread(committed_offset, settings.kafka.bootstrap_servers[0], group, flows)
 
 
 async def test_what_is_no_finding_on_the_findings_topic_is_passed_over(settings: Settings) -> None:

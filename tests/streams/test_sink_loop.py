@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -105,6 +106,27 @@ async def test_what_is_delivered_is_done_and_counted() -> None:
     assert log == []
     assert sink.log == ["start", "deliver", "deliver", "close"]
     assert not script.is_open
+
+
+async def test_a_heartbeat_has_arrived_once_all_before_it_is_delivered() -> None:
+    arrived: list[float] = []
+
+    class Watching(Obedient):
+        async def deliver(self, findings: Sequence[Finding]) -> Delivery:
+            arrived.append(value(metrics, "arrived_heartbeat_timestamp_seconds", self))
+            return await super().deliver(findings)
+
+    sink = Watching(Delivery.RETRY)
+    script = Script([dataclasses.replace(read(several(1), 2), beat=7.5), read([], 3)])
+    metrics = Metrics()
+    loop = SinkLoop(sink, cast("FindingsReader", script), metrics)
+    loop.start()
+    async with asyncio.timeout(30):
+        await true(lambda: len(script.done_until) == 2)
+        await loop.stop()
+    assert arrived == [0, 0]
+    assert value(metrics, "arrived_heartbeat_timestamp_seconds", sink) == 7.5
+    assert value(metrics, "delivery_seconds_count", sink) == 2
 
 
 @pytest.mark.parametrize("answer", [Delivery.RETRY, ZeroDivisionError("a bug")])

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from streams.heartbeat import KEY
+
 Headers = Mapping[str, bytes]
 
 
@@ -41,7 +43,7 @@ def write(
 
 
 def read(address: str, topic: str) -> list[Record]:
-    """Read everything on partition 0 of a topic, but what transactions left unfinished."""
+    """Read everything on partition 0 of a topic, but heartbeats and what transactions left unfinished."""
     with KafkaConsumer(
         bootstrap_servers=address, enable_auto_commit=False, isolation_level="read_committed"
     ) as consumer:
@@ -52,7 +54,9 @@ def read(address: str, topic: str) -> list[Record]:
         found: list[Record] = []
         while consumer.position(partition) < end:
             for records in consumer.poll(timeout_ms=200).values():
-                found += [Record(each.offset, each.key, each.value, dict(each.headers)) for each in records]
+                found += [
+                    Record(each.offset, each.key, each.value, dict(each.headers)) for each in records if each.key != KEY
+                ]
         return found
 
 

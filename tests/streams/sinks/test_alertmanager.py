@@ -16,6 +16,7 @@ from streams.metrics import Metrics
 from streams.sinks import Delivery, Surroundings
 from streams.sinks.alertmanager import Alertmanager
 from tests.monitoring.servers import AlertmanagerServer, Received
+from tests.monitoring.timeline import quick_alertmanager
 from tests.streams.alertmanager.made import finding
 from tests.streams.sinks.ends import End
 
@@ -126,7 +127,7 @@ def flood(begin: int, count: int) -> list[Finding]:
 
 
 async def test_a_flood_of_a_hundred_thousand_findings_leaves_alertmanager_alive(tmp_path: Path) -> None:
-    with AlertmanagerServer(tmp_path) as server:
+    with Received() as somebody, AlertmanagerServer(tmp_path, quick_alertmanager(somebody.url)) as server:
         async with telling(server, open_alerts=500, new_alerts_per_interval=50) as (sink, metrics):
             for begin in range(0, 100_000, 500):
                 assert await sink.deliver(flood(begin, 500)) is Delivery.DELIVERED
@@ -140,6 +141,9 @@ async def test_a_flood_of_a_hundred_thousand_findings_leaves_alertmanager_alive(
             name = {"alertmanager": server.url.removeprefix("http://")}
             assert metrics.value("flowhawk_alertmanager_dropped_total", name) == 0
             assert metrics.value("flowhawk_alertmanager_errors_total", name) == 0
+            await until(lambda: any("FlowhawkFindingsSurge" in body["groupKey"] for body in somebody.bodies))
+            # A message for each severity, and one about the flood itself, whatever number of hosts is in it.
+            assert len({body["groupKey"] for body in somebody.bodies}) <= 5
 
 
 async def test_what_it_may_take_back_is_taken_back_at_once(tmp_path: Path) -> None:
