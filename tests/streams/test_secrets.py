@@ -47,6 +47,7 @@ def test_these_are_all_the_secrets_there_are() -> None:
     """Whoever adds one adds it to the tests below."""
     assert secrets() == {
         "kafka.sasl_password",
+        "kafka.oauth.client_secret",
         "sinks.alertmanager.password",
         "sinks.alertmanager.bearer_token",
         "sinks.alertmanager.headers",
@@ -123,14 +124,16 @@ def test_a_broker_that_refuses_a_login_shows_no_secret(kafka_broker: KafkaBroker
     word = tmp_path / "word"
     word.write_text(f"word-{TELLTALE}")
     config = tmp_path / "flowhawk.yaml"
-    login = {
-        "bootstrap_servers": [kafka_broker.bootstrap],
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "sasl_username": "me",
-    }
-    for secret in ({"sasl_password": f"word-{TELLTALE}"}, {"sasl_password_file": str(word)}):
-        config.write_text(yaml.safe_dump({"kafka": {**login, **secret}}))
+    kafka = {"bootstrap_servers": [kafka_broker.bootstrap], "security_protocol": "SASL_PLAINTEXT"}
+    plain = {"sasl_mechanism": "PLAIN", "sasl_username": "me"}
+    client = {"token_url": f"http://127.0.0.1:{free_port()}", "client_id": "me"}
+    for login in (
+        {**plain, "sasl_password": f"word-{TELLTALE}"},
+        {**plain, "sasl_password_file": str(word)},
+        {"sasl_mechanism": "OAUTHBEARER", "oauth": {**client, "client_secret": f"word-{TELLTALE}"}},
+        {"sasl_mechanism": "OAUTHBEARER", "oauth": {**client, "client_secret_file": str(word)}},
+    ):
+        config.write_text(yaml.safe_dump({"kafka": {**kafka, **login}}))
         for command in ("run", "check-config"):
             ended = flowhawk(command, *(["--config"] if command == "run" else []), config, environment=LOGGED)
             assert (ended.returncode != 0) == (command == "run")
