@@ -21,6 +21,7 @@ _TITLES: Final = {
     "latency": "From publish to finding",
     "recovery": "After kill -9",
     "records": "Decoding alone",
+    "metrics": "What metrics cost",
     "profile": "Where the CPU time of the stages goes",
 }
 _MACHINE: Final = ("processor", "cores", "system", "python", "commit")

@@ -1,41 +1,28 @@
-"""What the metrics cost: `python -m benchmarks.metrics_cost FLOWS`, CPU time with and without, in turns."""
+"""What the metrics cost: CPU time of the stages with and without, in turns."""
 
 import statistics
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Final
 
-import numpy as np
 from prometheus_client import generate_latest
 
+from benchmarks.hosts import batches
+from benchmarks.measurement import Measurement
+from benchmarks.sizes import size
+from benchmarks.traffic import blocks
 from detectors.verdicts import verdicts
+from streams import traffic
 from streams.metrics import STATE_PARTS, Metrics
 from streams.pipeline import Batch, Outcome, Pipeline
-from streams.records import Decoded, Message, decode_all
+from streams.records import Decoded, decode_all
 from streams.settings import Settings
-from streams.traffic import measure
 
-BLOCK_LINES: Final = 1_000
-BATCH_BLOCKS: Final = 20
-ROUNDS: Final = 5
 TRACKED_RECORDS: Final = 500_000
 """What comes in five seconds at 100,000 records a second: so often it is said what is kept."""
 SCRAPED_RECORDS: Final = 1_000_000
 """What comes in ten seconds: more often than Prometheus asks."""
-
-
-def batches(path: Path) -> Iterator[Batch]:
-    """Read a file of flow logs with a header line as the messages of a topic."""
-    header, *lines = path.read_bytes().splitlines(keepends=True)
-    bounds = range(0, len(lines) + BLOCK_LINES, BLOCK_LINES)
-    messages = [Message(header + b"".join(lines[begin:end])) for begin, end in pairwise(bounds)]
-    for begin in range(0, len(messages), BATCH_BLOCKS):
-        some = messages[begin : begin + BATCH_BLOCKS]
-        end = begin + len(some)
-        yield Batch("flows/0", some, np.arange(begin, end), begin, end)
 
 
 class Measured:
@@ -49,9 +36,9 @@ class Measured:
     def __call__(self, pipeline: Pipeline, batch: Batch, decoded: Decoded, outcome: Outcome) -> None:
         """Count a batch."""
         times = [time.process_time()]
-        traffic = measure(decoded.table)
+        moved = traffic.measure(decoded.table)
         times.append(time.process_time())
-        self.metrics.traffic(traffic)
+        self.metrics.traffic(moved)
         self.metrics.observe(outcome, messages=len(batch.messages), size=batch.bytes, seconds=1, now=1)
         times.append(time.process_time())
         self._since_tracked += outcome.records
@@ -85,24 +72,21 @@ def run(work: Sequence[Batch], measured: Measured | None) -> float:
     return time.process_time() - begun
 
 
-def main(path: str, rounds: str = str(ROUNDS)) -> None:
-    """Measure and print."""
-    work = list(batches(Path(path)))
+def measure() -> list[Measurement]:
+    """Measure the stages with metrics and without, in turns."""
+    work = list(batches(blocks(size("RECORDS"), hosts=size("HOSTS"), minutes=size("MINUTES"))))
     run(work[:10], Measured())
     with_them, without, parts = [], [], []
-    for _ in range(int(rounds)):
+    for _ in range(size("ROUNDS")):
         measured = Measured()
         with_them.append(run(work, measured))
         without.append(run(work, None))
         parts.append(measured.seconds)
     total = statistics.median(with_them)
-    print(
-        f"CPU time with {total:.2f} s, without {statistics.median(without):.2f} s, medians of {rounds} rounds in turns"
-    )
     alone = {name: statistics.median(each[name] for each in parts) for name in parts[0]}
-    print(f"metrics alone: {sum(alone.values()) / total:.2%} of it")
-    print(", ".join(f"{name} {seconds / total:.2%}" for name, seconds in alone.items()))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    return [
+        Measurement.median("CPU time with metrics", "s", with_them, {"CPU time without": without}),
+        Measurement.median("CPU time without", "s", without),
+        Measurement("metrics alone, part of the CPU time", 100 * sum(alone.values()) / total, "%"),
+        *(Measurement(f"metrics alone: {name}", 100 * seconds / total, "%") for name, seconds in alone.items()),
+    ]
