@@ -13,6 +13,9 @@ from streams.alertmanager.settings import AlertmanagerSettings
 Labels = tuple[tuple[str, str], ...]
 """Names and values, in the order of the names: the same for the same alert."""
 
+SURGE: Final = "FlowhawkFindingsSurge"
+"""Name of the alert that stands for findings which are not sent as alerts of their own."""
+
 _EVIDENCE: Final = 1_500
 """Characters of evidence in a description at most."""
 
@@ -141,7 +144,7 @@ def surge(waiting: Mapping[str, int], uncounted: int, settings: AlertmanagerSett
         "description": f"Of the findings there are {'; '.join(parts)}. Their number is the news: look at the whole.",
         "highest_severity": severity,
     }
-    named = {"alertname": "FlowhawkFindingsSurge", "severity": "critical", **settings.labels}
+    named = {"alertname": SURGE, "severity": "critical", **settings.labels}
     return Alert(tuple(sorted(named.items())), annotations, since)
 
 
