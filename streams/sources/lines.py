@@ -13,6 +13,7 @@ from streams.block_settings import BlockSettings
 from streams.errors import InputError
 from streams.sources.contract import Block
 from streams.sources.cutter import Cutter
+from streams.sources.gunzip import Gunzip
 from streams.sources.tables import table_blocks
 
 BLOCK_BYTES: Final = 128 * 1024
@@ -161,8 +162,7 @@ class _Read(Protocol):
 
 def _opened(stored: "io.BufferedReader[_Counted]", begin: bytes, most: int) -> "io.BufferedReader[Any]":
     if begin[:2] == _GZIP:
-        # Its file object takes half a megabyte for each file, whatever is in it.
-        return io.BufferedReader(isal_zlib._GzipReader(stored, max(most, _GZIP_BYTES)), max(most, _GZIP_BYTES))  # noqa: SLF001 - likewise
+        return io.BufferedReader(Gunzip(stored, max(most, _GZIP_BYTES)), max(most, _GZIP_BYTES))
     if begin == _ZSTD:
         return cast("io.BufferedReader[Any]", ZstdDecompressor().stream_reader(stored, read_across_frames=True))
     return cast("io.BufferedReader[Any]", stored)

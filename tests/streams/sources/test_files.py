@@ -117,9 +117,9 @@ def test_what_breaks_off_is_named_after_everything_before_it(tmp_path: Path) -> 
     path.write_bytes(path.read_bytes()[:-20])
     source = FileSource(str(path))
     seen: list[Block] = []
-    with pytest.raises(InputError, match=r"a\.log\.gz: stops being readable after \d+ bytes: Compressed file ended"):
+    with pytest.raises(InputError, match=r"a\.log\.gz: stops being readable after \d+ bytes: it ends in the middle"):
         seen.extend(source.blocks())
-    assert seen
+    assert sum(block.lines for block in seen) > 49_900
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
