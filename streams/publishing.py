@@ -88,14 +88,15 @@ class Publishing:
                     self._sources.append(source_at(each))
             except InputError as error:
                 self._problem(error)
-        for source in self._sources:
-            source.cut_into(blocks)
+        self._merged = MergedSource(self._sources, settings.records)
+        # All at once, since the more there are, the smaller the blocks of each.
+        self._merged.cut_into(blocks)
 
     def rehearse(self) -> Outcome:
         """Read everything and send nothing."""
         lines = size = messages = 0
         try:
-            for block in self._merged().blocks():
+            for block in self._merged.blocks():
                 chosen = self._select(block)
                 if chosen is not None:
                     lines, size, messages = lines + chosen.records, size + len(chosen.value), messages + 1
@@ -112,7 +113,6 @@ class Publishing:
             Whether that is all there will ever be, so that whoever reads it closes every pane.
         """
         settings, interrupted = self._settings, False
-        merged = self._merged()
         bar = ProgressBar(self._sources)
         with (
             bar,
@@ -128,7 +128,7 @@ class Publishing:
         ):
             try:
                 try:
-                    publisher.publish(merged)
+                    publisher.publish(self._merged)
                 except InputError as error:
                     self._problem(error)
                 publisher.finish(complete=complete and not self._problems)
@@ -150,7 +150,7 @@ class Publishing:
             self._ingest = Ingest(
                 transactions,
                 # Followed files are read beside each other; a thread for each file of a large folder would be too many.
-                self._sources if self._follow else [self._merged()],
+                self._sources if self._follow else [self._merged],
                 read_positions(settings.kafka, settings.topics.positions, name),
                 settings.ingest,
                 self.selection,
@@ -176,9 +176,6 @@ class Publishing:
         left = dataclasses.asdict(self.selection.left)
         rate = round(outcome.records / max(seconds, 1e-3))
         return counted | left | {"seconds": round(seconds, 3), "records_per_second": rate}
-
-    def _merged(self) -> MergedSource:
-        return MergedSource(self._sources, self._settings.records)
 
     def _select(self, block: Block) -> Block | None:
         self._read += block.records

@@ -143,6 +143,18 @@ def test_a_dry_run_says_what_would_be_published_and_needs_no_kafka(tmp_path: Pat
     assert (counted["read"], counted["records"], counted["dropped"]) == (300, 298, 2)
 
 
+def test_the_more_files_are_read_at_once_the_smaller_their_blocks(tmp_path: Path) -> None:
+    """What all of them hold together stays the same, so that any number of files fits into memory."""
+    for number in range(30):
+        (tmp_path / f"{number}.log").write_text(f"{flow()}\n" * 2_000)
+    config = tmp_path / "flowhawk.yaml"
+    config.write_text("blocks: {records: 10000}")
+    done = [flowhawk("publish", "--dry-run", "--config", config, tmp_path / name) for name in ("0.log", "*.log")]
+    alone, together = (json.loads(each.stdout) for each in done)
+    assert (alone["messages"], together["records"]) == (1, 60_000)
+    assert together["messages"] > 30
+
+
 def test_folders_and_patterns_stand_for_their_files(flows: Flows, tmp_path: Path) -> None:
     (tmp_path / "logs" / "below").mkdir(parents=True)
     published = lines(40)
