@@ -230,5 +230,4 @@ LABELS: Final = frozenset(
 def names() -> frozenset[str]:
     """Return every series name that queries may use."""
     suffixes = {"histogram": ("_bucket", "_sum", "_count")}
-    declared = {name: kind for several in (DECLARED, INGEST) for name, (kind, _, _) in several.items()}
-    return frozenset(name + suffix for name, kind in declared.items() for suffix in suffixes.get(kind, ("",)))
+    return frozenset(name + suffix for name, (kind, _, _) in DECLARED.items() for suffix in suffixes.get(kind, ("",)))
