@@ -15,7 +15,7 @@ from streams.errors import InputError, SettingsError, did_you_mean
 from streams.generate import Traffic
 from streams.generate.chosen import choose
 from streams.settings import Settings, load, merged
-from streams.sources.contract import Block, Position, Source
+from streams.sources.contract import Block, PlacelessSource, Position, Source
 from streams.sources.files import FileSource
 from streams.sources.generated import GeneratedSource
 from streams.tuning_settings import Addresses, Kind, Port
@@ -146,24 +146,14 @@ class Cases(_Section):
         return self
 
 
-class _Inline(Source):
+class _Inline(PlacelessSource):
     """Lines that stand in the file of cases."""
 
     name = "inline"
-    written = ""
 
     def __init__(self, text: str) -> None:
         self.acknowledged = 0
         self._text = text.strip("\n").encode()
-
-    @classmethod
-    def takes(cls, place: str) -> bool:
-        del place
-        return False
-
-    @classmethod
-    def at(cls, place: str) -> Self:
-        return cls(place)
 
     @property
     def size(self) -> int:

@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client import make_wsgi_app
 
 from streams.errors import ServiceError
 from streams.http_settings import HttpSettings
+from streams.registry import Registry
 from streams.reload import Reloaded
 
 if TYPE_CHECKING:
@@ -23,12 +24,6 @@ _NOT_ALLOWED: Final = "405 Method Not Allowed"
 
 _POLL_SECONDS: Final = 0.1
 """How long closing may take to be noticed."""
-
-
-class Registered(Protocol):
-    """Metrics in a registry."""
-
-    registry: CollectorRegistry
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -62,7 +57,7 @@ class HttpEndpoints:
     """
 
     def __init__(
-        self, settings: HttpSettings, metrics: Registered, not_ready: Callable[[], list[str]], section: str = "http"
+        self, settings: HttpSettings, metrics: Registry, not_ready: Callable[[], list[str]], section: str = "http"
     ) -> None:
         self._not_ready = not_ready
         self.reload: Callable[[], Reloaded] | None = None

@@ -1,21 +1,17 @@
 """The metrics of an ingest: what was committed, and how far each place has been read."""
 
-import platform
 import threading
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib.metadata import version
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from streams.declared_metrics import DECLARED, INGEST
 from streams.ingest import Ingested
 from streams.records import RecordSettings
+from streams.registry import Registry
 from streams.selection import Left
 from streams.sources import Block, Source
 from streams.sources.times import ends_of
@@ -26,7 +22,7 @@ _ASKED: Final = ("flowhawk_ingest_consumed_bytes_total", "flowhawk_ingest_parked
 _FAMILIES: Final = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
 
 
-class IngestMetrics(Collector):
+class IngestMetrics(Registry, Collector):
     """The metrics of one ingest; they are updated once a transaction.
 
     Parameters
@@ -40,31 +36,23 @@ class IngestMetrics(Collector):
     """
 
     def __init__(self, sources: Mapping[str, Source], records: RecordSettings, *, failed: Iterable[str] = ()) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
+        build = "flowhawk_build_info"
+        super().__init__(
+            {build: DECLARED[build], **{name: each for name, each in INGEST.items() if name not in _ASKED}}
+        )
         self._sources = sources
         self._places = {id(source): place for place, source in sources.items()}
         self._records = records
         self._counted = Counts[tuple[str, ...]]()
         self._lock = threading.Lock()
-        makers = {"counter": Counter, "gauge": Gauge}
-        build = "flowhawk_build_info"
-        self._metrics = {
-            name: makers[kind](name, meaning, labels, registry=self.registry)
-            for name, (kind, meaning, labels) in {build: DECLARED[build], **INGEST}.items()
-            if name not in _ASKED
-        }
         self.registry.register(self)
-        self._metrics[build].labels(version("flowhawk"), platform.python_version()).set(1)
         for name, (_, _, labels) in INGEST.items():
             for place in sources if labels == ("place",) and name not in _ASKED else ():
                 self._metrics[name].labels(place)
         for place in failed:
-            self._metrics["flowhawk_ingest_problems_total"].labels(place).inc()
+            self.add("flowhawk_ingest_problems_total", 1, place)
         for reason in ("rule", "sample"):
-            self._metrics["flowhawk_ingest_dropped_total"].labels(reason)
+            self.add("flowhawk_ingest_dropped_total", 0, reason)
 
     def committed(self, ingested: Ingested, left: Left, last: Mapping[int, Block], now: float) -> None:
         """Take note of a transaction.
@@ -88,11 +76,11 @@ class IngestMetrics(Collector):
         self._reach(ingested.transactions, "flowhawk_ingest_transactions_total")
         self._reach(left.dropped, "flowhawk_ingest_dropped_total", "rule")
         self._reach(left.sampled_out, "flowhawk_ingest_dropped_total", "sample")
-        self._metrics["flowhawk_ingest_commit_timestamp_seconds"].set(now)
+        self.put("flowhawk_ingest_commit_timestamp_seconds", now)
         for source, block in last.items():
             reached = ends_of(block, self._records).latest
             if reached:
-                self._gauge("flowhawk_ingest_position_timestamp_seconds", source).set(reached)
+                self.put("flowhawk_ingest_position_timestamp_seconds", reached, self._places[source])
 
     def collect(self) -> Iterator[Metric]:
         """Say how far sources have read, whenever somebody asks."""
@@ -110,17 +98,11 @@ class IngestMetrics(Collector):
 
     def problem(self, source: Source, count: int) -> None:
         """Add problems of a source."""
-        self._metrics["flowhawk_ingest_problems_total"].labels(self._places[id(source)]).inc(count)
-
-    def _gauge(self, name: str, source: int) -> Gauge:
-        found = self._metrics[name].labels(self._places[source])
-        assert isinstance(found, Gauge)  # noqa: S101 - narrows the type
-        return found
+        self.add("flowhawk_ingest_problems_total", count, self._places[id(source)])
 
     def _reach(self, value: int, name: str, *labels: str) -> None:
         """Let a counter reach a value that grows by itself."""
         with self._lock:
             grown = value - self._counted[(name, *labels)]
             self._counted[(name, *labels)] = value
-        metric = self._metrics[name]
-        (metric.labels(*labels) if labels else metric).inc(max(grown, 0))
+        self.add(name, max(grown, 0), *labels)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from streams.errors import SettingsError
 from streams.oauth_settings import OauthSettings
+from streams.secret import held
 from streams.tokens import FileTokens, MskTokens, ProviderTokens, Tokens, for_loops, for_threads
 
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"]
@@ -189,12 +190,7 @@ def password(settings: KafkaSettings) -> str:
         return settings.sasl_password.get_secret_value()
     if settings.sasl_password_file is None:
         return ""
-    try:
-        return settings.sasl_password_file.read_text(encoding="utf-8").rstrip("\n")
-    except OSError as error:
-        raise SettingsError(
-            f"kafka.sasl_password_file: {settings.sasl_password_file} cannot be read: {error.strerror}"
-        ) from error
+    return held(settings.sasl_password_file, "kafka.sasl_password_file").rstrip("\n")
 
 
 def asyncio_arguments(settings: KafkaSettings) -> dict[str, Any]:

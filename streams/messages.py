@@ -1,15 +1,19 @@
 """Blocks as Kafka messages: their values, and headers that say what is in them and where it came from."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from streams.records import Message, RecordSettings
-from streams.records.contract import DIALECT_HEADER, LINE_HEADER, POSITION_HEADER, SOURCE_HEADER
+from streams.records.contract import (
+    DIALECT_HEADER,
+    LINE_HEADER,
+    PARQUET_MAGIC,
+    POSITION_HEADER,
+    SOURCE_HEADER,
+)
 from streams.records.decode import stated_dialect
 from streams.sources.contract import Block
 from streams.sources.resumed import END
-
-_PARQUET: Final = b"PAR1"
 
 Headers = list[tuple[str, bytes]]
 
@@ -54,7 +58,7 @@ def pieces(block: Block, records_per_message: int = 0, settings: RecordSettings 
     [(b'one\ntwo', b'1'), (b'three', b'3')]
     """
     headers = _headers(block, settings)
-    if records_per_message == 0 or block.lines <= records_per_message or block.value.startswith(_PARQUET):
+    if records_per_message == 0 or block.lines <= records_per_message or block.value.startswith(PARQUET_MAGIC):
         yield Piece(block.value, block.records, [*headers, (LINE_HEADER, b"%d" % block.line)], is_last=True)
         return
     lines, header_lines = block.value.split(b"\n"), block.lines - block.records

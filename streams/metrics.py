@@ -1,13 +1,9 @@
 """The metrics of a service: what happens is told here, once a batch."""
 
-import platform
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
+from prometheus_client import Counter
 
 from detectors.catalogue import catalogue
 from detectors.finding import SEVERITIES, Finding
@@ -19,6 +15,7 @@ from streams.declared_metrics import DECLARED
 from streams.degraded import REASONS
 from streams.log_limits import LEVELS
 from streams.pipeline import STAGES, Outcome
+from streams.registry import Registry
 from streams.traffic import OTHER, SERVICES, Regions, Traffic, known
 
 HEARTBEATS: Final = ("read", "decode", "judge")
@@ -32,22 +29,14 @@ STATE_PARTS: Final = (
 HOSTS_LIMIT: Final = SHARDS * (DEFAULT_CAPS["directory"].inside + DEFAULT_CAPS["directory"].outside)
 
 
-class Metrics:
+class Metrics(Registry):
     """The metrics of one service. They are updated once a batch, never once a record."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus-client leaves it untyped
-        self.registry = CollectorRegistry()
+        super().__init__(DECLARED)
         self._lagging: set[str] = set()
         self._regions = Regions()
         self._traffic: dict[tuple[str, tuple[str, ...]], tuple[Counter, Counter]] = {}
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        makers = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}
-        self._metrics = {
-            name: makers[kind](name, meaning, labels, registry=self.registry)
-            for name, (kind, meaning, labels) in DECLARED.items()
-        }
         self._start_at_zero()
 
     def observe(self, outcome: Outcome, *, messages: int, size: int, seconds: float, now: float) -> None:
@@ -190,31 +179,7 @@ class Metrics:
             for name in names:
                 self.forget(metric, name)
 
-    def forget(self, name: str, *labels: str) -> None:
-        """Take a series away, by the name of the metric and its labels; nothing happens where there is none."""
-        self._metrics[name].remove(*labels)
-
-    def add(self, name: str, amount: float, *labels: str) -> None:
-        """Add to a counter by its name; 0 lets it begin."""
-        counter = self._counter(name)
-        (counter.labels(*labels) if labels else counter).inc(amount)
-
-    def put(self, name: str, value: float, *labels: str) -> None:
-        """Set a gauge by its name."""
-        gauge = self._gauge(name)
-        (gauge.labels(*labels) if labels else gauge).set(value)
-
-    def timing(self, name: str, *labels: str) -> Histogram:
-        """Return a histogram by its name, and let it begin."""
-        histogram = self._histogram(name)
-        return histogram.labels(*labels) if labels else histogram
-
-    def value(self, name: str, labels: Mapping[str, str] | None = None) -> float:
-        """Read one sample, 0 where there is none."""
-        return self.registry.get_sample_value(name, dict(labels or {})) or 0.0
-
     def _start_at_zero(self) -> None:
-        self.put("flowhawk_build_info", 1, version("flowhawk"), platform.python_version())
         self.put("flowhawk_hosts_limit", HOSTS_LIMIT)
         for stage in STAGES:
             self._histogram("flowhawk_stage_seconds").labels(stage)
@@ -260,18 +225,3 @@ class Metrics:
         if family == "service":
             return names if names[0] in SERVICES else (OTHER,)
         return names
-
-    def _counter(self, name: str) -> Counter:
-        metric = self._metrics[name]
-        assert isinstance(metric, Counter)  # noqa: S101 - narrows the type
-        return metric
-
-    def _gauge(self, name: str) -> Gauge:
-        metric = self._metrics[name]
-        assert isinstance(metric, Gauge)  # noqa: S101 - narrows the type
-        return metric
-
-    def _histogram(self, name: str) -> Histogram:
-        metric = self._metrics[name]
-        assert isinstance(metric, Histogram)  # noqa: S101 - narrows the type
-        return metric

@@ -76,8 +76,8 @@ class Publishing:
         self._read = 0
         self._ingest: Ingest | None = None
         self._stopped = False
-        self._pace = Pace(settings.selection.records_per_second or float("inf"))
         self.selection = Selection(settings.selection, settings.records)
+        self._pace = Pace(self.selection.rate)
         blocks = settings.blocks
         if records_per_message > blocks.records:
             blocks = blocks.model_copy(update={"records": records_per_message})
@@ -113,9 +113,8 @@ class Publishing:
             Whether that is all there will ever be, so that whoever reads it closes every pane.
         """
         settings, interrupted = self._settings, False
-        bar = ProgressBar(self._sources)
         with (
-            bar,
+            ProgressBar(self._sources) as bar,
             Publisher(
                 settings.kafka,
                 settings.topics.flows,

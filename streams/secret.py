@@ -43,11 +43,22 @@ class WithSecrets(BaseModel):
         path: Path | None = getattr(self, f"{name}_file")
         if path is None:
             return None
-        try:
-            return path.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
-            raise SettingsError(f"{name}_file: {path} cannot be read: {reason}") from error
+        return held(path, f"{name}_file").rstrip("\r\n")
+
+
+def held(path: Path, setting: str) -> str:
+    """Return the text in a file that a setting names.
+
+    Raises
+    ------
+    streams.errors.SettingsError
+        When it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise SettingsError(f"{setting}: {path} cannot be read: {reason}") from error
 
 
 def secret_fields(section: type[BaseModel]) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 from streams.errors import KafkaUnavailable, SettingsError
 from streams.oauth_settings import OauthSettings
+from streams.secret import held
 
 _ANSWER_SECONDS: Final = 8
 _RENEWED_AT: Final = 0.8
@@ -54,7 +55,7 @@ class FileTokens(Tokens):
 
     def token(self) -> str:
         """Read it anew."""
-        token = _read(self._path, "kafka.oauth.token_file")
+        token = held(self._path, "kafka.oauth.token_file").strip()
         if not token:
             raise SettingsError(f"kafka.oauth.token_file: {self._path} is empty; it should hold a token")
         return token
@@ -113,7 +114,7 @@ class ProviderTokens(Tokens):
         if self._settings.client_secret is not None:
             return self._settings.client_secret.get_secret_value()
         path = self._settings.client_secret_file
-        return "" if path is None else _read(path, "kafka.oauth.client_secret_file")
+        return "" if path is None else held(path, "kafka.oauth.client_secret_file").strip()
 
 
 class MskTokens(Tokens):
@@ -186,10 +187,3 @@ def for_loops(tokens: Tokens) -> Any:
             return await asyncio.get_running_loop().run_in_executor(None, ask)
 
     return Provider()
-
-
-def _read(path: Path, setting: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{setting}: {path} cannot be read: {error.strerror}") from error

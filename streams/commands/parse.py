@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from streams.records.settings import RecordSettings
 
 _BLOCK_BYTES: Final = 1024 * 1024
-_PARQUET: Final = b"PAR1"
 
 
 @click.command("parse")
@@ -77,12 +76,13 @@ def _written(place: str, records: "RecordSettings") -> Iterator[tuple[int, "Writ
 
 def _is_parquet(place: str) -> bool:
     from streams.errors import InputError
+    from streams.records.contract import PARQUET_MAGIC
 
     if place == "-":
-        return cast("BufferedReader", sys.stdin.buffer).peek(4)[:4] == _PARQUET
+        return cast("BufferedReader", sys.stdin.buffer).peek(4)[:4] == PARQUET_MAGIC
     try:
         with Path(place).open("rb") as file:
-            return file.read(4) == _PARQUET
+            return file.read(4) == PARQUET_MAGIC
     except OSError as error:
         raise InputError(f"{place}: cannot be read: {error.strerror}") from error
 

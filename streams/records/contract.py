@@ -19,6 +19,9 @@ Int64Array = npt.NDArray[np.int64]
 Column = Texts | RepeatedTexts | pl.Series
 """A column before anything is checked."""
 
+PARQUET_MAGIC: Final = b"PAR1"
+"""How every Parquet file begins."""
+
 DIALECT_HEADER: Final = "flowhawk-dialect"
 """Header of a Kafka message that names its dialect."""
 

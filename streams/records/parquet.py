@@ -11,7 +11,7 @@ from polars.exceptions import PolarsError
 
 from detectors.repeated_texts import DistinctTexts, RepeatedTexts
 from streams.records.aws_text import from_transit_gateway
-from streams.records.contract import Dialect, Int64Array, Message, Place, Read, Refusal
+from streams.records.contract import PARQUET_MAGIC, Dialect, Int64Array, Message, Place, Read, Refusal
 from streams.records.fields import NUMBERS, READABLE, written
 from streams.records.settings import RecordSettings
 
@@ -46,7 +46,7 @@ class Parquet(Dialect):
     def recognises(self, message: Message, settings: RecordSettings) -> bool:
         """Look at the first four bytes."""
         del settings
-        return message.value[:4] == b"PAR1"
+        return message.value.startswith(PARQUET_MAGIC)
 
     def read(self, messages: Sequence[Message], layout: str, settings: RecordSettings) -> Iterator[Read]:
         """Read the columns that flow logs have, named with underscores or hyphens."""

@@ -173,3 +173,20 @@ class Source(ABC):
     def stop(self) -> None:
         """Let `blocks` come to an end, from another thread; nothing where it ends by itself."""
         return
+
+
+class PlacelessSource(Source):
+    """A source that nobody names by a place: it is made of others, or of what is in memory."""
+
+    written = ""
+
+    @classmethod
+    def takes(cls, place: str) -> bool:
+        """Take none."""
+        del place
+        return False
+
+    @classmethod
+    def at(cls, place: str) -> Self:
+        """Refuse: there is no place for it."""
+        raise InputError(f"{place}: name the sources one by one")

@@ -12,6 +12,7 @@ from streams.errors import InputError
 from streams.kafka_settings import KafkaSettings, client_arguments
 from streams.records.contract import DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER
 from streams.sources.contract import Block, PlaceSettings, Position, Source
+from streams.sources.lines import is_compressed
 from streams.sources.places import bare, parameters
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ _SCHEME: Final = "kafka://"
 _HEADERS: Final = frozenset((DIALECT_HEADER, FORMAT_HEADER, SAMPLING_HEADER))
 _ANSWER_MS: Final = 8_000
 _POLL_MS: Final = 200
-_BINARY: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1")
 
 
 class KafkaTopicSettings(PlaceSettings):
@@ -183,7 +183,7 @@ class KafkaTopicSource(Source):
         headers = {name: each for name, each in record.headers if name in _HEADERS}
         if self._settings.format is not None:
             headers.setdefault(FORMAT_HEADER, self._settings.format.encode())
-        lines = 1 if value.startswith(_BINARY) else value.count(b"\n") + 1
+        lines = 1 if is_compressed(value) else value.count(b"\n") + 1
         line = self._lines.get(record.partition, 1)
         self._lines[record.partition] = line + lines
         self._consumed += len(value)

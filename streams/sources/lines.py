@@ -11,6 +11,7 @@ from zstandard import ZstdDecompressor, ZstdError
 
 from streams.block_settings import BlockSettings
 from streams.errors import InputError
+from streams.records.contract import PARQUET_MAGIC
 from streams.sources.contract import Block
 from streams.sources.cutter import Cutter
 from streams.sources.gunzip import Gunzip
@@ -32,7 +33,6 @@ _TEXT_BYTES: Final = 256 << 10
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_PARQUET: Final = b"PAR1"
 
 
 class Stored(Protocol):
@@ -117,7 +117,7 @@ class Lines:
         most = min(self._cut.bytes, _STORED_BYTES)
         stored = io.BufferedReader(self._stored, max(most, 4))
         begin = self._read(stored.peek, 4)[:4]
-        if begin == _PARQUET:
+        if begin == PARQUET_MAGIC:
             yield from table_blocks(self._read(stored.read, -1), self._origin, self._content)
             return
         text = _opened(stored, begin, most)
@@ -153,7 +153,7 @@ def is_compressed(begin: bytes) -> bool:
     >>> is_compressed(b"PAR1"), is_compressed(b"2 123456789012")
     (True, False)
     """
-    return begin.startswith((_GZIP, _ZSTD, _PARQUET))
+    return begin.startswith((_GZIP, _ZSTD, PARQUET_MAGIC))
 
 
 class _Read(Protocol):

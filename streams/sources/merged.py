@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, Self
+from typing import Final
 
 from streams.block_settings import BlockSettings
 from streams.errors import InputError
 from streams.records import RecordSettings
-from streams.sources.contract import Block, Position, Source
+from streams.sources.contract import Block, PlacelessSource, Position, Source
 from streams.sources.merge import Merge
 
 _AT_ONCE: Final = 32
@@ -18,7 +18,7 @@ _FEWEST_BYTES: Final = 8 << 10
 """How much a block of each open source has together, about, and one at least; a source holds several times that."""
 
 
-class MergedSource(Source):
+class MergedSource(PlacelessSource):
     """Yields next what ends first. Sources that can show their beginning are opened only when it is their turn.
 
     Parameters
@@ -35,24 +35,12 @@ class MergedSource(Source):
     """
 
     name = "merged"
-    written = ""
 
     def __init__(self, sources: Sequence[Source], records: RecordSettings) -> None:
         self._sources = sources
         self._records = records
         self._cut: BlockSettings | None = None
         self._origins: dict[int, Source] = {}
-
-    @classmethod
-    def takes(cls, place: str) -> bool:
-        """Take no place: it is made of other sources."""
-        del place
-        return False
-
-    @classmethod
-    def at(cls, place: str) -> Self:
-        """Refuse: there is no place for it."""
-        raise InputError(f"{place}: name the sources one by one")
 
     @property
     def size(self) -> int:

@@ -1,6 +1,5 @@
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Self
 
 import pytest
 
@@ -8,6 +7,7 @@ from streams.errors import InputError
 from streams.gathered import Gathered
 from streams.records import RecordSettings
 from streams.sources import Block, Position, Source
+from streams.sources.contract import PlacelessSource
 from tests.streams.flow_lines import NINE, flow
 
 
@@ -16,11 +16,10 @@ def block(origin: str, end: int) -> Block:
     return Block(value, {}, 1, origin, len(value), start=0)
 
 
-class Held(Source):
+class Held(PlacelessSource):
     """Yields a block each time it is told to, and waits for something new only when it says so."""
 
     name = "held"
-    written = ""
     size = consumed = 0
     waits = False
 
@@ -28,15 +27,6 @@ class Held(Source):
         self._origin, self._ends = origin, ends
         self.released = threading.Semaphore(0)
         self.reads = 0
-
-    @classmethod
-    def takes(cls, place: str) -> bool:
-        del place
-        return False
-
-    @classmethod
-    def at(cls, place: str) -> Self:
-        raise InputError(place)
 
     def blocks(self) -> Iterator[Block]:
         for end in self._ends:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 import pytest
 
@@ -18,6 +17,7 @@ from streams.records import RecordSettings
 from streams.selection import Selection
 from streams.selection_settings import DropRule, SelectionSettings
 from streams.sources import Block, Position, Source
+from streams.sources.contract import PlacelessSource
 from streams.sources.files import FileSource
 from streams.sources.sqs import SqsSettings, SqsSource
 from streams.topics import create_topics
@@ -69,11 +69,10 @@ def world(kafka_broker: KafkaBroker, topic_settings: TopicSettings, tmp_path: Pa
     return World(kafka_broker, topic_settings, tmp_path)
 
 
-class Waiting(Source):
+class Waiting(PlacelessSource):
     """Yields what it has, then waits to be stopped; fails on the way if it is told to."""
 
     name = "waiting"
-    written = ""
     size = consumed = 0
 
     def __init__(self, *blocks: Block, failure: Exception | None = None) -> None:
@@ -82,15 +81,6 @@ class Waiting(Source):
         self._stopped = threading.Event()
         self.acknowledged: list[Block] = []
         self.known = threading.Event()
-
-    @classmethod
-    def takes(cls, place: str) -> bool:
-        del place
-        return False
-
-    @classmethod
-    def at(cls, place: str) -> Self:
-        raise InputError(place)
 
     def blocks(self) -> Iterator[Block]:
         yield from self._blocks
