@@ -79,6 +79,8 @@ class Ingest:
         Is called with how many records are committed whenever that has grown.
     records_per_message
         Cut blocks into messages of so many lines; 0 sends each block as one message.
+    stopped
+        Set by whoever asks it to stop before it can be asked; else one of its own.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Ingest:
         report: Callable[[str], None],
         progress: Callable[[int], None] = lambda _: None,
         records_per_message: int = 0,
+        stopped: threading.Event | None = None,
     ) -> None:
         self._transactions = transactions
         self._sources = sources
@@ -102,7 +105,7 @@ class Ingest:
         self._progress = progress
         self._records_per_message = records_per_message
         self._gathered = Gathered(sources, records)
-        self._stopped = threading.Event()
+        self._stopped = stopped or threading.Event()
         self._problems = threading.Lock()
         self._sent = Ingested()
         self._pending: list[tuple[Source, Block]] = []
@@ -129,6 +132,8 @@ class Ingest:
             When Kafka does not take records any more.
         """
         self._gathered.start()
+        if self._stopped.is_set():
+            self.stop()
         try:
             while not self._gathered.ended:
                 item = self._next()

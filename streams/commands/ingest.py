@@ -1,5 +1,6 @@
 """`flowhawk ingest`: several sources into Kafka, for as long as they last."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
     import json
     import logging
     import signal
+    import threading
     import time
 
     from streams.errors import SettingsError
@@ -39,6 +41,18 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
     # The client logs every attempt; what matters is in the error.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     begin = time.monotonic()
+    stopped, stops = threading.Event(), list[Callable[[], None]]()
+
+    def end(number: int, _: object) -> None:
+        stopped.set()
+        for stop in stops:
+            stop()
+        # Whoever asks twice means it.
+        signal.signal(number, signal.SIG_DFL)
+
+    # Connecting takes a while, and whoever asks meanwhile is no less polite.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
 
     def report(line: str) -> None:
         click.echo(line, err=True)
@@ -59,18 +73,18 @@ def command(context: click.Context, places: tuple[str, ...], config: Path | None
         positions = read_positions(settings.kafka, settings.topics.positions, settings.ingest.name)
         sources = list(opened.sources.values())
         ingest = Ingest(
-            transactions, sources, positions, settings.ingest, selection, records=settings.records, report=report
+            transactions,
+            sources,
+            positions,
+            settings.ingest,
+            selection,
+            records=settings.records,
+            report=report,
+            stopped=stopped,
         )
+        stops.append(ingest.stop)
         ingest.on_problem = metrics.problem
         ingest.on_commit = lambda last: metrics.committed(ingest.ingested, selection.left, last, time.time())
-
-        def end(number: int, _: object) -> None:
-            ingest.stop()
-            # Whoever asks twice means it.
-            signal.signal(number, signal.SIG_DFL)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, end)
         ingested = ingest.run()
     ingested.problems += len(opened.failed)
     summary = (
