@@ -1,18 +1,16 @@
 """Brute force: many short and similar connections to a service, each of the size of one attempt to log in."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from detectors.contract import NO_SCORES, SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
+from detectors.contract import NO_SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
+from detectors.guesses import ENDS, NOTHING, PAIR, Guesses, Rule, complete
 from detectors.statistics import logins
 from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
-from detectors.statistics.tables import EXAMPLES, FAST_PANES
-
-Float64Array = npt.NDArray[np.float64]
+from detectors.statistics.tables import FAST_PANES
 
 _NAMES: Final = {
     21: "FTP", 22: "SSH", 23: "Telnet", 445: "SMB", 1433: "SQL Server", 1521: "Oracle", 3306: "MySQL", 3389: "RDP",
@@ -24,32 +22,7 @@ _BURST, _STEADY, _SLOW = Need("logins", FAST_PANES), Need("logins", 35), Need("l
 _WITHIN: Final = {FAST_PANES: "six minutes", 35: "half an hour", 1440: "a day"}
 
 
-class _Rule(NamedTuple):
-    """How many guesses are too many in a window, and in how many of its parts there must be some."""
-
-    need: Need
-    parameter: str
-    parts: str | None = None
-
-
-_RULES: Final = (_Rule(_BURST, "burst"), _Rule(_STEADY, "steady"), _Rule(_SLOW, "slow", "slow_hours"))
-
-_FOUND: Final = pl.Schema(
-    {
-        **SCORES,
-        "severity": pl.String(),
-        "window_panes": pl.Int64(),
-        "port": pl.UInt16(),
-        "sources": pl.Int64(),
-        "targets": pl.Int64(),
-        "example_hosts": pl.List(pl.UInt64()),
-        "guesses": pl.Int64(),
-        "sessions": pl.Int64(),
-        "refused": pl.Int64(),
-        "sent_bytes": pl.Int64(),
-        "received_bytes": pl.Int64(),
-    }
-)
+_RULES: Final = (Rule(_BURST, "burst"), Rule(_STEADY, "steady"), Rule(_SLOW, "slow", "slow_hours"))
 
 
 class BruteForce(Detector):
@@ -174,6 +147,7 @@ class BruteForce(Detector):
         "port to strangers. When it is one of your own, take it for compromised until it is explained.",
         version=2,
     )
+    patience: ClassVar = 3
     needs: ClassVar = (_BURST, _STEADY, _SLOW)
 
     def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
@@ -187,16 +161,16 @@ class BruteForce(Detector):
         strangers = [
             (rule, _strangers(table, known, parameters.least(rule.parameter))) for rule, table in tables.items()
         ]
-        windows = [(rule, _Rows(table, parameters)) for rule, table in strangers if len(table)]
+        windows = [(rule, Guesses(table, parameters)) for rule, table in strangers if len(table)]
         found: list[pl.DataFrame] = []
-        for by in _ENDS if windows else ():
+        for by in ENDS if windows else ():
             hits = _strongest([rows.over(rule, by, parameters) for rule, rows in windows])
             if len(hits):
                 found.append(hits)
                 windows = [(rule, rows.without(hits, by)) for rule, rows in windows]
         refused = _refused(view.table(_STEADY, "refused", parameters.least("refused")), parameters)
         if len(refused):
-            found.append(refused.join(_pairs(found), on=_PAIR, how="anti"))
+            found.append(refused.join(_pairs(found), on=PAIR, how="anti"))
         return pl.concat(found) if found else NO_SCORES
 
     def describe(self, hit: Mapping[str, Any], view: View) -> Description:
@@ -225,21 +199,11 @@ class BruteForce(Detector):
         )
 
 
-_PAIR: Final = ("source_key", "target_key", "port")
-
-_ENDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "one source": ("source_key", "port"),
-    "one target": ("target_key", "port"),
-    "one pair": _PAIR,
-}
-"""What attempts are counted by; the first that tells of them tells alone."""
-
-
 def _port(port: int) -> str:
     return f"port {port} ({_NAMES[port]})" if port in _NAMES else f"port {port}"
 
 
-def _least(rule: _Rule, parameters: Parameters) -> float:
+def _least(rule: Rule, parameters: Parameters) -> float:
     """Return what `together` is at least where a limit is reached, whoever it holds for."""
     factor = logins.OTHERS_COUNT if rule.parts else min(logins.OTHERS_COUNT, parameters.least("elsewhere_factor"))
     return max(parameters.least(rule.parameter) * factor, 1)
@@ -272,98 +236,15 @@ def _strangers(table: pl.DataFrame, known: UInt64Array, least: float) -> pl.Data
     return table if strangers.all() else table.filter(pl.Series(strangers))
 
 
-class _Rows:
-    """The logins of one window that may be guessing.
-
-    Parameters
-    ----------
-    table
-        The logins.
-    parameters
-        The detector's.
-    """
-
-    def __init__(self, table: pl.DataFrame, parameters: Parameters) -> None:
-        self._table = table
-        self._parameters = parameters
-
-    def without(self, hits: pl.DataFrame, by: str) -> "_Rows":
-        """Leave out what is told."""
-        return _Rows(self._table.join(hits, on=list(_ENDS[by]), how="anti"), self._parameters)
-
-    def over(self, rule: _Rule, by: str, parameters: Parameters) -> pl.DataFrame:
-        """Return the columns of `_FOUND` where there are too many attempts that are alike."""
-        table = self._table
-        guesses = table["guesses"].to_numpy()
-        # A row is a pair.
-        most = guesses.max(initial=0) if by == "one pair" else guesses.sum()
-        if most < parameters.least(rule.parameter):
-            return _NOTHING
-        groups = Groups(combined(*(table[name].to_numpy() for name in _ENDS[by])))
-        total = groups.sum(guesses)
-        if total.max() < parameters.least(rule.parameter):
-            return _NOTHING
-        entities = table["target_key" if by == "one target" else "source_key"].gather(groups.some)
-
-        def needed(name: str) -> Float64Array:
-            return parameters.column(name, entities).to_numpy()
-
-        programs = groups.max(table["programs"].to_numpy())
-        most, hosts = groups.max(guesses), groups.sum((guesses > 0).astype(np.int64))
-        threshold = needed(rule.parameter) * np.where(programs, needed("elsewhere_factor"), 1)
-        hit = (total >= threshold) & (total > 0)
-        if rule.parts is not None:
-            hit &= ~programs & (groups.max(table["active"].to_numpy()) >= needed(rule.parts))
-        if by == "one source":
-            hit &= hosts >= needed("targets")
-        elif by == "one target":
-            hit &= (hosts >= needed("sources")) & (2 * most <= total)
-        if not hit.any():
-            return _NOTHING
-        sessions = groups.sum(table["sessions"].to_numpy())
-        unlike = logins.spread(total, *(groups.sum(table[name].to_numpy()) for name in ("sizes", "squares")))
-        hit &= (total >= needed("share") * (total + sessions)) & (
-            unlike <= np.where(programs, needed("spread_elsewhere"), needed("spread"))
-        )
-        columns = {"contact": table["contact"].to_numpy()[groups.some], "threshold": threshold}
-        return self._told(rule, by, pl.DataFrame(columns).filter(pl.Series(hit)))
-
-    def _told(self, rule: _Rule, by: str, hits: pl.DataFrame) -> pl.DataFrame:
-        """Bring together what is told of hits, each named by one of its contacts."""
-        if hits.is_empty():
-            return _NOTHING
-        ends = list(_ENDS[by])
-        named = hits.join(self._table.select("contact", *ends), on="contact").drop("contact")
-        many = {"one source": "target_key", "one target": "source_key"}.get(by)
-        told = (
-            self._table.join(named, on=ends)
-            .group_by(ends)
-            .agg(
-                pl.col("threshold").first(),
-                pl.col("guesses", "sessions", "refused", "sent_bytes", "received_bytes").sum(),
-                pl.col("source_internal", "target_internal").filter(pl.col("guesses") > 0).min(),
-                pl.col("first_seen").filter(pl.col("guesses") > 0).min(),
-                pl.col("last_seen").filter(pl.col("guesses") > 0).max(),
-                sources=pl.col("source_key").filter(pl.col("guesses") > 0).n_unique().cast(pl.Int64),
-                targets=pl.col("target_key").filter(pl.col("guesses") > 0).n_unique().cast(pl.Int64),
-                example_hosts=pl.col(many or "target_key").filter(pl.col("guesses") > 0).unique().bottom_k(EXAMPLES),
-            )
-            .with_columns(
-                pl.col("guesses").cast(pl.Float64).alias("value"), window_panes=pl.lit(rule.need.panes, pl.Int64)
-            )
-        )
-        return _complete(told if many is not None else told.drop("example_hosts"))
-
-
 def _refused(rows: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
     """Score what was refused at login services, pair by pair; a program that looks for its database does not count."""
     if rows.is_empty():
-        return _NOTHING
+        return NOTHING
     hits = rows.filter(~pl.col("programs"))
     if hits.is_empty():
-        return _NOTHING
+        return NOTHING
     one = pl.lit(1, pl.Int64)
-    return _complete(
+    return complete(
         hits.with_columns(
             parameters.column("refused", hits["source_key"]).alias("threshold"),
             value=pl.col("refused").cast(pl.Float64),
@@ -375,24 +256,15 @@ def _refused(rows: pl.DataFrame, parameters: Parameters) -> pl.DataFrame:
     )
 
 
-def _complete(hits: pl.DataFrame) -> pl.DataFrame:
-    """Bring hits into the columns of `_FOUND`; what is missing is null."""
-    missing = [pl.lit(None, dtype).alias(name) for name, dtype in _FOUND.items() if name not in hits.columns]
-    return hits.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in _FOUND.items())
-
-
 def _strongest(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Keep for each end, or pair, and port the window in which it lies furthest above its threshold."""
     hits = [each for each in found if len(each)]
     if not hits:
-        return _NOTHING
+        return NOTHING
     excess = pl.col("value") / pl.col("threshold")
     together = pl.concat(hits).sort(excess, "window_panes", descending=[True, False], maintain_order=True)
-    return together.unique(_PAIR, keep="first", maintain_order=True)
+    return together.unique(PAIR, keep="first", maintain_order=True)
 
 
 def _pairs(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat([_NOTHING, *found]).select(_PAIR)
-
-
-_NOTHING: Final = _FOUND.to_frame()
+    return pl.concat([NOTHING, *found]).select(PAIR)

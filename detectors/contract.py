@@ -264,12 +264,16 @@ class Detector(ABC):
         What people need to know of it.
     needs
         The statistics it reads; the window of the first one is the window of its findings.
+    patience
+        At every which look it looks at open panes, 1 or more. What takes long, and tells of what takes minutes,
+        need not look as often as the others.
     skipped_checks
         Names of the checks in `detectors.checks` that it cannot pass, each with the reason.
     """
 
     card: ClassVar[Card]
     needs: ClassVar[tuple[Need, ...]]
+    patience: ClassVar[int] = 1
     skipped_checks: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod

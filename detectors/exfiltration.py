@@ -110,6 +110,7 @@ class ExfiltrationBurst(Detector):
         response="Find out what the peer is and which process sends. If nobody knows, cut the connection, keep the "
         "host for forensics and look at what it had access to.",
     )
+    patience: ClassVar = 3
     needs: ClassVar = (
         *(Need(table, panes) for panes in reversed(FAST) for table in ("outflow", "host")),
         *(Need("outflow", panes) for panes in SLOW),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from detectors.closed import Partial
 from detectors.early import Early
 from detectors.episodes import QUIET_SECONDS, Key, continues, grew, grown, key, opened, superseded
 from detectors.finding import Detection, Finding
@@ -10,7 +11,6 @@ from detectors.state import Change
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.stories import LINK_SECONDS, Told, akin, containing, contains, rank, related, retold
 from detectors.suppression import NOTHING_KEPT, Policy, Story
-from detectors.watch import Partial
 
 
 class Incidents:

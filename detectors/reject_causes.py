@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from detectors.statistics.grouping import Groups, rows_of
-from detectors.statistics.refusals import INTERFACE, KEY_OF, NETWORK, SOURCE, TARGET
+from detectors.statistics.refusal_sums import INTERFACE, KEY_OF, NETWORK, SOURCE, TARGET
 from detectors.statistics.tables import EXAMPLES
 
 OVER: Final = pl.Schema(

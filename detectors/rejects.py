@@ -9,7 +9,7 @@ import polars as pl
 from detectors.contract import NO_SCORES, Card, Description, Detector, Need, Parameter, Parameters, View
 from detectors.finding import NETWORK as THE_NETWORK
 from detectors.reject_causes import causes
-from detectors.statistics.refusals import COLUMN, INTERFACE, KEY_OF, NETWORK, SOURCE, TARGET
+from detectors.statistics.refusal_sums import COLUMN, INTERFACE, KEY_OF, NETWORK, SOURCE, TARGET
 from detectors.statistics.tables import EXAMPLES, FAST_PANES
 
 _FLOORS: Final = {

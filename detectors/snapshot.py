@@ -6,7 +6,16 @@ import polars as pl
 
 from detectors.addresses import written
 from detectors.contract import Need
-from detectors.statistics import contacts, conversations, directory, forwarders, login_windows, refusals, volumes
+from detectors.statistics import (
+    contacts,
+    conversations,
+    directory,
+    forwarders,
+    login_windows,
+    refusal_sums,
+    refusals,
+    volumes,
+)
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.conversations import REMEMBERED_SECONDS
@@ -74,7 +83,7 @@ class Snapshot:
         baselines = Baselines()
         for pane in self._contacts["pane"].unique().sort():
             if pane < self.pane:
-                for each in refusals.learned(self._pane(pane).hosts, self._refusals.table("refused", pane, 1)):
+                for each in refusal_sums.learned(self._pane(pane).hosts, self._refusals.table("refused", pane, 1)):
                     baselines.learn(pane, each)
         return baselines
 

@@ -1,8 +1,9 @@
 """What detectors see of a pane: statistics, baselines and names, worked out when they are asked for."""
 
-from collections.abc import Iterable
-from functools import cached_property
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from functools import cached_property, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,21 @@ from detectors.statistics.window import Window
 
 if TYPE_CHECKING:
     from detectors.watch import Watch
+
+
+_OWNERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "host": ("key",),
+    "traffic": ("key",),
+    "scanned": ("target_key",),
+    "target": ("target_key",),
+    # What a client did, and what was done to a server, are both known in whole where either lies.
+    login_windows.TABLE: ("source_key", "target_key"),
+}
+
+
+def owners(table: str) -> tuple[str, ...]:
+    """Say which hosts' part tells of the rows of a table: names of their columns; where there are two, either does."""
+    return _OWNERS.get(table, ("source_key",))
 
 
 class PaneView:
@@ -89,12 +105,30 @@ class PaneView:
         # What went beyond the caps has no name any more, and is counted there.
         return [name for key in wanted if (name := self._names[key]) is not None]
 
+    def sampled(self, column: str, panes: int) -> pl.DataFrame:
+        """Tell of the hosts that stand for all; see `detectors.statistics.baselines.Baselines.sampled`."""
+        return self._watch.baselines.sampled(self.pane, column, panes, closing=self._closing)
+
+    def known(self, keys: pl.Series) -> pl.DataFrame:
+        """Say who hosts are that anything is kept of; see `Watch.known`."""
+        return self._watch.known(keys)
+
+    def own(self, keys: pl.Series) -> pl.Series:
+        """Say which hosts are told of here, by their keys, Boolean, shape (n,)."""
+        part = self._watch.part
+        return pl.repeat(True, len(keys), eager=True) if part is None else pl.Series(part.holds(keys.to_numpy()))
+
     def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
         if need.table in refusals.TABLES:
             return self._watch.refusals.table(need.table, self.pane, need.panes, column, least)
         if need.table == login_windows.TABLE:
-            return self._watch.logins.table(self.pane, need.panes, column, least)
-        return self._window(need.panes).table(need.table, column, least)
+            rows = self._watch.logins.table(self.pane, need.panes, column, least)
+        else:
+            rows = self._window(need.panes).table(need.table, column, least)
+        if self._watch.part is None or rows.is_empty():
+            return rows
+        own = (self.own(rows[end]) for end in owners(need.table))
+        return rows.filter(reduce(or_, own))
 
     def _window(self, panes: int) -> Window:
         if panes not in self._windows:

@@ -1,33 +1,44 @@
 """Records in, detections out: the windowed state of hosts, advanced by event time alone."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from detectors.addresses import Int64Array
-from detectors.contract import Detector, Need, Parameters, View
+from detectors.closed import Closed, Verdicts, partials
+from detectors.contract import Detector, Need, Parameters
 from detectors.finding import Detection
-from detectors.route import SHARD_SHIFT
+from detectors.looks import Looks
+from detectors.route import Part
 from detectors.span import Position, Span, unapplied
 from detectors.state import Change, below, prefixed
-from detectors.statistics import contacts, conversations, directory, forwarders, login_windows, refusals, volumes
+from detectors.statistics import (
+    contacts,
+    conversations,
+    directory,
+    forwarders,
+    login_windows,
+    refusal_sums,
+    refusals,
+    volumes,
+)
 from detectors.statistics.baselines import Baselines
 from detectors.statistics.caps import DEFAULT_CAPS, Bounded, Caps
 from detectors.statistics.connections import LOGIN_PORTS
 from detectors.statistics.contacts import CONTACTS, PANE_SECONDS
 from detectors.statistics.conversations import CONVERSATIONS, REMEMBERED_SECONDS
+from detectors.statistics.derived_panes import DerivedPanes
 from detectors.statistics.directory import HOSTS
 from detectors.statistics.forwarders import FORWARDERS, true_ends
 from detectors.statistics.frames import among
 from detectors.statistics.login_windows import LoginWindows
-from detectors.statistics.pane import Counted, Pane
 from detectors.statistics.panes import Panes
-from detectors.statistics.refusals import TARGET, Refusals
+from detectors.statistics.refusal_sums import INTERFACE
+from detectors.statistics.refusals import Refusals
 from detectors.statistics.rollup import BLOCK_SECONDS, HOUR_SECONDS, MARGIN_PANES, SHORT_PANES, Rollup
 from detectors.statistics.volumes import SPREAD_SECONDS, VOLUMES
 from detectors.statistics.window import Window
@@ -37,9 +48,6 @@ from detectors.view import PaneView
 
 END_OF_TIME: Final = 2**62
 """A watermark behind which nothing follows: every pane closes."""
-
-_LOOKED_AT: Final = 6
-"""How many open panes are looked at in one go: records seldom come for more, and each look costs as much as a close."""
 
 _CROSSING: Final = ("egress", "outflow")
 """Tables of what own hosts exchange with outside peers."""
@@ -55,44 +63,6 @@ _MERGES: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
     **login_windows.SUMS,
     "refusals": refusals.merged,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """A sum over one shard and pane of something that spans shards; the last one published wins."""
-
-    name: str
-    shard: int
-    pane: int
-    value: int
-
-
-class Verdicts(NamedTuple):
-    """What closing panes brought to light, in order of the panes."""
-
-    detections: list[Detection]
-    partials: list[Partial]
-
-
-class Closed(NamedTuple):
-    """A pane that has been judged, for who wants to look into it.
-
-    Attributes
-    ----------
-    view
-        The statistics that were judged.
-    hosts
-        Returns the rows of `detectors.statistics.directory.HOSTS` behind keys.
-    parameters
-        The values of parameters that were in force, by kind.
-    detections
-        What was said of it.
-    """
-
-    view: View
-    hosts: Callable[[pl.Series], pl.DataFrame]
-    parameters: Mapping[str, Parameters]
-    detections: Sequence[Detection]
 
 
 class Watch:
@@ -111,6 +81,8 @@ class Watch:
         How many rows of each table a shard may keep of a pane, by name of the table.
     login_ports
         Ports at which people log in.
+    part
+        The shards whose hosts are this one's own, where others watch the other shards; None for all.
     """
 
     def __init__(
@@ -119,7 +91,9 @@ class Watch:
         parameters: Mapping[str, Parameters],
         caps: Mapping[str, Caps] = DEFAULT_CAPS,
         login_ports: Sequence[int] = LOGIN_PORTS,
+        part: Part | None = None,
     ) -> None:
+        self.part = part
         self._detectors = detectors
         self._parameters = parameters
         self._applied: dict[str, Position] = {}
@@ -137,10 +111,12 @@ class Watch:
         self.rollup = Rollup(self._bounded, egress=drips)
         self._crossing = all(need.table != "traffic" for need in needs)
         self.logins = LoginWindows(self._bounded, login_ports)
-        self.refusals = Refusals(self._bounded["refusals"])
+        self.refusals = Refusals(self._bounded["refusals"], part)
         self._rolled_until = -END_OF_TIME
-        self._derived, self._open = dict[int, Pane](), dict[int, tuple[tuple[int, ...], Pane]]()
-        self._added, self._unlearned = set[int](), set[int]()
+        self._derived = DerivedPanes(self.contacts, self.volumes, self.conversations)
+        self._unlearned = set[int]()
+        self._looks = Looks({kind: each.patience for kind, each in detectors.items()})
+        self._learned, self._closing = -END_OF_TIME, set[int]()
         self.baselines = Baselines()
         self.forwarders = Panes(FORWARDERS, forwarders.merged)
         self.parts: Mapping[str, Panes | Rollup | LoginWindows | Refusals | Baselines] = {
@@ -196,13 +172,34 @@ class Watch:
             When records are missing between this range and the one before it.
         """
         fresh = unapplied(table, span, self._applied.get(span.source))
-        self._applied[span.source] = max(span.end, self._applied.get(span.source, span.end))
-        late = self._late(fresh, None if reached is None else reached[len(table) - len(fresh) :])
+        unread = None if reached is None else reached[len(table) - len(fresh) :]
+        return self.take(fresh, {span.source: span.end}, unread)
+
+    def take(self, fresh: Table, ends: Mapping[str, Position], reached: Int64Array | None = None) -> Table:
+        """Count records that follow on those that were counted of their source: `apply`, where somebody has seen to it.
+
+        Parameters
+        ----------
+        fresh
+            The records, of one source or of several.
+        ends
+            The end of the range that was read, by source.
+        reached
+            How far event time of its source had come before each record, as of `apply`.
+        """
+        for source, end in ends.items():
+            self._applied[source] = max(end, self._applied.get(source, end))
+        late = self._late(fresh, reached)
         if late.any():
             self._count(Table(fresh.frame.filter(~late)))
             return Table(fresh.frame.filter(late))
         self._count(fresh)
         return fresh.rows(0, 0)
+
+    def follow(self, applied: Mapping[str, Position], learned: int) -> None:
+        """Begin where others stopped: behind what they counted of each source, and the pane that they closed last."""
+        self._applied, self._learned = dict(applied), learned
+        self._reached = max(self._reached, learned + PANE_SECONDS)
 
     def set(self, parameters: Mapping[str, Parameters]) -> None:
         """Judge by other parameters from now on, by kind; what is kept of hosts stays the same."""
@@ -223,17 +220,55 @@ class Watch:
             as the bytes of a record are spread back.
         """
         found = Verdicts([], [])
-        closed_before = self.closed_until
+        for pane in self.reach(watermark):
+            view = self.prepare(pane)
+            judged = list(self._judged(view, self._parameters, provisional=False))
+            found.detections.extend(judged)
+            if self.observe is not None:
+                self.observe(Closed(view, view.hosts, self._parameters, judged))
+            found.partials.extend(partials(view))
+            self.learn(view)
+        self.settle()
+        return found
+
+    @property
+    def learned(self) -> int:
+        """Begin of the pane that was closed last, epoch seconds; -`END_OF_TIME` while there is none."""
+        return self._learned
+
+    @property
+    def panes(self) -> list[int]:
+        """Begins of the panes that anything is kept of and that nothing was learned from yet, ascending."""
+        return sorted(each for each in {*self.contacts.panes, *self.volumes.panes} if each > self._learned)
+
+    def reach(self, watermark: int) -> list[int]:
+        """Let event time go on, and return the panes that are to be closed, in their order: `advance`, step by step."""
         self._reached = max(self._reached, watermark // PANE_SECONDS * PANE_SECONDS)
-        for pane in sorted({*self.contacts.panes, *self.volumes.panes}):
-            if closed_before <= pane < self.closed_until:
-                self._roll(pane)
-                self.logins.advance(pane, self.closed_until)
-                self._close(pane, found)
+        return [pane for pane in self.panes if pane < self.closed_until]
+
+    def prepare(self, pane: int) -> PaneView:
+        """Bring the statistics of a pane that closes into their final shape, and show them."""
+        self._closing.add(pane)
+        self._roll(pane)
+        self.logins.advance(pane, self.closed_until)
+        return PaneView(pane, self, closing=True)
+
+    def learn(self, view: PaneView) -> None:
+        """Learn from a pane that was prepared and judged, each once, in their order."""
+        refused = view.table(Need("refused", 1))
+        if self.part is not None:
+            # What spans the parts is learned where they are brought together.
+            refused = refused.filter(pl.col("level") < INTERFACE)
+        for each in refusal_sums.learned(view.table(Need("host", 1)), refused):
+            self.baselines.learn(view.pane, each)
+        self._learned = view.pane
+        self._looks.discard(view.pane)
+
+    def settle(self) -> None:
+        """Go on to where event time was let go, all panes before it being learned, and forget what nobody reads."""
         self._roll(self.closed_until)
         self.logins.advance(self.closed_until, self.closed_until)
         self._forget()
-        return found
 
     def look(self) -> list[Detection]:
         """Say early what open panes show that records were added to since the last look, the newest panes first.
@@ -243,23 +278,19 @@ class Watch:
         list of Detection
             Provisional ones. What they say follows from what has arrived so far; only closed panes are certain.
         """
-        panes = sorted(self._added, reverse=True)[:_LOOKED_AT]
-        self._added.difference_update(panes)
         found: list[Detection] = []
-        for pane in sorted(panes):
-            found += self._judged(PaneView(pane, self, closing=False), provisional=True)
+        for pane, kinds in self._looks.take().items():
+            asked = {kind: self._parameters[kind] for kind in kinds if kind in self._parameters}
+            found += self._judged(PaneView(pane, self, closing=False), asked, provisional=True)
         return found
 
     def window(self, pane: int, panes: int) -> Window:
         """Return the last `panes` panes up to and with one; long windows are rounded to blocks, see `Rollup`."""
         if panes > SHORT_PANES:
             return self.rollup.window(pane, panes)
-        first, end = pane - (panes - 1) * PANE_SECONDS, pane + PANE_SECONDS
-
-        def following() -> list[Pane]:
-            return self._panes(end, end + SPREAD_SECONDS)
-
-        return Window(self._panes(first, end), panes, following)
+        first, end, closed_until = pane - (panes - 1) * PANE_SECONDS, pane + PANE_SECONDS, self.closed_until
+        following = partial(self._derived.between, end, end + SPREAD_SECONDS, closed_until)
+        return Window(self._derived.between(first, end, closed_until), panes, following)
 
     def known(self, keys: pl.Series) -> pl.DataFrame:
         """Say who hosts are that anything is kept of, columns of `detectors.statistics.directory.HOSTS`."""
@@ -276,6 +307,8 @@ class Watch:
             "rolled_until": self._rolled_until,
             "unlearned": sorted(self._unlearned),
             "logins_rolled_until": self.logins.rolled_until,
+            "learned": self._learned,
+            "closing": sorted(self._closing),
         }
         return [
             Change.of_document("position", position),
@@ -291,16 +324,18 @@ class Watch:
                 self._reached = position["reached"]
                 self._rolled_until = position["rolled_until"]
                 self._unlearned = set(position["unlearned"])
+                self._learned = position.get("learned", self.closed_until - PANE_SECONDS)
+                self._closing = set(position.get("closing", ()))
                 self.logins.settled(position["logins_rolled_until"], self.closed_until)
         for name, part in self.parts.items():
             part.restore(below(name, changes))
         # Nobody has looked at them in this process.
-        self._added = {pane for pane in (*self.contacts.panes, *self.volumes.panes) if pane >= self.closed_until}
+        self._looks.add(pane for pane in (*self.contacts.panes, *self.volumes.panes) if pane >= self.closed_until)
 
     def _late(self, table: Table, reached: Int64Array | None) -> pl.Series:
         """Say which records are late; what is left of the others lies in panes that are open."""
         ends = table.frame["end"]
-        if reached is None or not len(reached) or ends.min() >= reached[-1]:
+        if reached is None or not len(reached) or ends.min() >= reached.max():
             return ends < self._reached
         passed = np.maximum(reached // PANE_SECONDS * PANE_SECONDS, self._reached)
         return pl.Series(ends.to_numpy() < passed)
@@ -309,48 +344,25 @@ class Watch:
         every = true_ends(table.flows)
         flows = every.select(SCHEMA.names()).rechunk()
         if flows.height:
-            self._added |= self.contacts.add(contacts.fold(flows))
-            self._added |= self.volumes.add(volumes.fold(flows, crossing=self._crossing))
+            self._looks.add(self.contacts.add(contacts.fold(flows)))
+            self._looks.add(self.volumes.add(volumes.fold(flows, crossing=self._crossing)))
             self.conversations.add(conversations.fold(flows))
             self.directory.add(directory.hosts(flows))
             self.logins.add(flows)
             self.refusals.add(every)
             self.forwarders.add(forwarders.fold(every))
 
-    def _panes(self, begin: int, end: int) -> list[Pane]:
-        begins = range(begin, end, PANE_SECONDS)
-        return [self._pane(each) for each in begins if each in self.contacts or each in self.volumes]
-
-    def _pane(self, begin: int) -> Pane:
-        """Work out the statistics of a pane; they are kept until something is added, to a closed one for good."""
-        if begin in self._derived:
-            return self._derived[begin]
-        end, remembered = begin + PANE_SECONDS, begin - REMEMBERED_SECONDS
-        counts = self.contacts.version(begin, end) + self.volumes.version(begin, end)
-        version = counts + self.conversations.version(remembered, end)
-        known, pane = self._open.pop(begin, (None, None))
-        if pane is None or known != version:
-            counted = Counted(
-                self.contacts.summed(begin),
-                self.volumes.summed(begin),
-                self.conversations.summed(begin),
-                self.conversations.between(remembered, end),
-            )
-            pane = Pane(begin, counted)
-        if begin < self.closed_until:
-            self._derived[begin] = pane
-        else:
-            self._open[begin] = version, pane
-        return pane
-
     def _roll(self, until: int) -> None:
         """Roll up the blocks whose margin has closed, all panes before `until` being closed."""
         margin = MARGIN_PANES * PANE_SECONDS
         last = (until - margin) // BLOCK_SECONDS * BLOCK_SECONDS
-        held = sorted({pane // BLOCK_SECONDS * BLOCK_SECONDS for pane in (*self.contacts.panes, *self.volumes.panes)})
+        # Where others have something to close that this part has nothing of, the time passes for all.
+        panes = {*self.contacts.panes, *self.volumes.panes, *self._closing}
+        held = sorted({pane // BLOCK_SECONDS * BLOCK_SECONDS for pane in panes})
         for begin in (each for each in held if self._rolled_until <= each < last):
             end = begin + BLOCK_SECONDS
-            window = Window(self._panes(begin - margin, end + margin), (end - begin + 2 * margin) // PANE_SECONDS)
+            around = self._derived.between(begin - margin, end + margin, self.closed_until)
+            window = Window(around, (end - begin + 2 * margin) // PANE_SECONDS)
             self._learn_destinations(begin)
             known = self.directory.between(begin - margin, end + margin + SPREAD_SECONDS)
             self.rollup.add(begin, window, known)
@@ -363,28 +375,13 @@ class Watch:
         for hour in over:
             # Hours of long ago may be kept no more; whether they are depends on how time advanced.
             if hour >= present - _LEARNED_HOURS * HOUR_SECONDS:
-                self.baselines.destinations.learn(self.rollup.hour(hour))
+                sent = self.rollup.hour(hour)
+                self.baselines.destinations.learn(sent if self.part is None else sent.of(self.part))
         self._unlearned.difference_update(over)
         self._unlearned.add(present)
 
-    def _close(self, pane: int, found: Verdicts) -> None:
-        view = PaneView(pane, self, closing=True)
-        judged = list(self._judged(view, provisional=False))
-        found.detections.extend(judged)
-        if self.observe is not None:
-            self.observe(Closed(view, view.hosts, self._parameters, judged))
-        refused = view.table(Need("refused", 1))
-        for each in refusals.learned(view.table(Need("host", 1)), refused):
-            self.baselines.learn(pane, each)
-        targets = np.flatnonzero(refused["level"].to_numpy() == TARGET)
-        shards = (refused["key"].to_numpy()[targets] >> SHARD_SHIFT).view(np.int64)
-        rejected = np.bincount(shards, refused["rejected"].to_numpy()[targets])
-        found.partials.extend(
-            Partial("rejected", int(shard), pane, int(rejected[shard])) for shard in np.flatnonzero(rejected)
-        )
-
-    def _judged(self, view: PaneView, *, provisional: bool) -> Iterator[Detection]:
-        for kind, parameters in self._parameters.items():
+    def _judged(self, view: PaneView, asked: Mapping[str, Parameters], *, provisional: bool) -> Iterator[Detection]:
+        for kind, parameters in asked.items():
             yield from self.judge(self._detectors[kind], view, parameters, view.hosts, provisional=provisional)
 
     def _forget(self) -> None:
@@ -395,6 +392,6 @@ class Watch:
         self.rollup.drop_before(self.closed_until)
         self.logins.drop_before(oldest)
         self.refusals.drop_before(oldest)
-        self._added = {pane for pane in self._added if pane >= self.closed_until}
-        self._derived = {begin: pane for begin, pane in self._derived.items() if begin >= oldest}
-        self._open = {begin: each for begin, each in self._open.items() if begin >= self.closed_until}
+        self._looks.drop_before(self.closed_until)
+        self._closing = {pane for pane in self._closing if pane >= oldest}
+        self._derived.drop_before(oldest, self.closed_until)

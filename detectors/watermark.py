@@ -36,11 +36,16 @@ class Watermarks:
     def __init__(self, allowed_lateness_seconds: int) -> None:
         self._allowed_lateness_seconds = allowed_lateness_seconds
         self._sources: dict[str, int] = {}
+        self._resting: set[str] = set()
         self._current = -END_OF_TIME
 
     def add(self, source: str) -> None:
         """Wait for a source: until it speaks, the watermark stands still."""
         self._sources.setdefault(source, -END_OF_TIME)
+
+    def rest(self, source: str) -> None:
+        """Take note that a source is silent: nobody waits for it until it speaks again, and then it may be late."""
+        self._resting.add(source)
 
     def seen(self, source: str, ends: Int64Array) -> Int64Array:
         """Take note of consecutive records of a source, and say how far it had come before each.
@@ -58,6 +63,7 @@ class Watermarks:
             Epoch seconds, ascending, shape (n,). It follows from the order of the records, and not from how many
             of them come at once.
         """
+        self._resting.discard(source)
         reached = np.empty(len(ends) + 1, np.int64)
         reached[0] = self._sources.get(source, -END_OF_TIME)
         np.subtract(ends, self._allowed_lateness_seconds, out=reached[1:])
@@ -65,6 +71,28 @@ class Watermarks:
         if len(ends):
             self._sources[source] = int(reached[-1])
         return reached[:-1]
+
+    def told(self, source: str, reached: Int64Array, newest: int) -> Int64Array:
+        """Take note of some of the records of a range, of which somebody else has seen all: `seen`, from that.
+
+        Parameters
+        ----------
+        source
+            Where they came from.
+        reached
+            The newest end in the range before each of these records, epoch seconds, int64, shape (n,).
+        newest
+            The newest end in all of the range.
+
+        Returns
+        -------
+        Int64Array
+            What `seen` returns for these records.
+        """
+        self._resting.discard(source)
+        before = self._sources.get(source, -END_OF_TIME)
+        self._sources[source] = max(before, newest - self._allowed_lateness_seconds)
+        return np.maximum(reached - self._allowed_lateness_seconds, before)
 
     def finish(self, source: str) -> None:
         """Take note that a source has ended: nobody waits for it any more."""
@@ -82,16 +110,21 @@ class Watermarks:
 
     def changes(self) -> list[Change]:
         """Return the state to store."""
-        return [Change.of_document("watermarks", {"sources": self._sources, "current": self._current})]
+        state = {"sources": self._sources, "current": self.current, "resting": sorted(self._resting)}
+        return [Change.of_document("watermarks", state)]
 
     def restore(self, changes: Iterable[Change]) -> None:
         """Take up the state that `changes` returned, in new watermarks."""
         for change in changes:
             state = change.document()
             self._sources, self._current = state["sources"], state["current"]
+            self._resting = set(state.get("resting", ()))
 
     @property
     def current(self) -> int:
         """The watermark, epoch seconds: nothing that ends before it is still to come, but late."""
-        self._current = max(self._current, min(self._sources.values(), default=-END_OF_TIME))
+        awaited = [reached for source, reached in self._sources.items() if source not in self._resting]
+        # Where nobody is waited for, the last one to fall silent must not hold up what the others have told.
+        reached = min(awaited) if awaited else max(self._sources.values(), default=-END_OF_TIME)
+        self._current = max(self._current, reached)
         return self._current

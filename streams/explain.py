@@ -9,13 +9,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from detectors.catalogue import cards, catalogue
+from detectors.closed import Closed
 from detectors.contract import Card
 from detectors.episodes import Key, continues, grown, key, opened
 from detectors.finding import Detection, Finding, Severity, Status
 from detectors.observed import Ends, Figure, figures, in_force, statistics
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.volumes import SPREAD_SECONDS
-from detectors.watch import Closed
 from streams.detect import BATCH_BYTES, detect
 from streams.errors import InputError
 from streams.pipeline import Pipeline

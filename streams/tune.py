@@ -8,13 +8,13 @@ from math import log
 from typing import Final
 
 from detectors.catalogue import cards, catalogue
+from detectors.closed import Closed
 from detectors.contract import Detector, Parameter
 from detectors.finding import Finding
 from detectors.incidents import Incidents
 from detectors.scaled import RememberedView, ScaledParameters, scaled, thresholds
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.verdicts import verdicts
-from detectors.watch import Closed
 from streams.detect import detect, last_states
 from streams.errors import InputError
 from streams.pipeline import Pipeline

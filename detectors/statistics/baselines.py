@@ -13,7 +13,7 @@ from detectors.statistics.column_baseline import ColumnBaseline
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.destinations import Destinations
 from detectors.statistics.frames import frame
-from detectors.statistics.peers import among
+from detectors.statistics.peers import ENOUGH_WINDOWS, among, sampled
 from detectors.statistics.recent import WIDTHS
 from detectors.statistics.sizes import Size
 
@@ -144,6 +144,20 @@ class Baselines:
         known = self._columns[column]
         own, usual = among(known, known.reached(pane // PANE_SECONDS, closing=closing), keys.to_numpy(), panes)
         return frame({"own_windows": own.astype(np.uint32)}).with_columns(peers=pl.lit(usual, pl.Float64))
+
+    def sampled(self, pane: int, column: str, panes: int, *, closing: bool = True) -> pl.DataFrame:
+        """Tell of the hosts that stand for all in a pane: `shard`, Int64, and `much`, Float64, see `peers.usual_of`.
+
+        Parameters are those of `baseline`. Too short a past tells nothing.
+        """
+        if column in self._columns:
+            known = self._columns[column]
+            reached = known.reached(pane // PANE_SECONDS, closing=closing)
+            windows = known.windows(reached, panes)
+            if windows >= ENOUGH_WINDOWS:
+                shards, much = sampled(known, reached, panes, windows)
+                return frame({"shard": shards, "much": much})
+        return frame({"shard": np.zeros(0, np.int64), "much": np.zeros(0)})
 
     def changes(self, *, whole: bool = False) -> Iterator[Change]:
         """Yield what changed since the last call, or since it was taken up, or all there is."""

@@ -64,7 +64,7 @@ class LoginWindows:
         self._derived: dict[int, _Part] = {}
         self._open: dict[int, tuple[tuple[int, ...], _Part]] = {}
         self._brought_together: dict[Tier, tuple[tuple[int, tuple[int, ...]], _Part]] = {}
-        self._windows: dict[int, _Part] = {}
+        self._windows: dict[int, _Window] = {}
         self._actors: tuple[UInt64Array, ...] = ()
         self._looked_at: tuple[int, int] | None = None
         self._rolled = 0
@@ -108,7 +108,8 @@ class LoginWindows:
         Returns
         -------
         pl.DataFrame
-            Columns of `LOGINS`, with `together` and `programs`, see `detectors.statistics.logins`.
+            Columns of `LOGINS`, with `together` and `programs`, see `detectors.statistics.logins`, and with
+            `source_active` and `target_active`: whether the client, and the server, is one of those in the pane.
 
         Raises
         ------
@@ -118,21 +119,25 @@ class LoginWindows:
         tier = next((tier for tier in TIERS if panes <= tier.kept_panes), None)
         if tier is None:
             raise ValueError(f"a window of {panes} panes is wider than what is kept, {TIERS[-1].kept_panes} panes")
-        rows, ends = self._window(pane, panes, tier)
+        rows, ends, active = self._window(pane, panes, tier)
         if column in logins.SUMS and rows[:, logins.COLUMN[column]].sum() < least:
             return _NOTHING
-        together = logins.together(rows, ends, self._login)
+        together = logins.together(rows, ends, active, self._login)
         if column == "together":
             # Whole groups stay or go, so that it makes no difference that nothing is summed yet.
             chosen = np.flatnonzero(together >= least)
-            rows, together = rows[chosen], together[chosen]
+            rows, together, active = rows[chosen], together[chosen], tuple(each[chosen] for each in active)
         if not len(rows):
             return _NOTHING
-        # Both come in ascending order of the contact.
-        together = Groups(rows[:, logins.COLUMN["contact"]].view(np.uint64)).max(together)
+        # All come in ascending order of the contact.
+        contacts = Groups(rows[:, logins.COLUMN["contact"]].view(np.uint64))
         rows = logins.summed_rows(logins.merged_rows(rows) if panes > SHORT_PANES else rows)
-        programs = logins.of_programs(rows, self._login)
-        table = pl.DataFrame([*logins.series(rows), pl.Series("together", together), pl.Series("programs", programs)])
+        columns = {
+            "together": contacts.max(together),
+            "programs": logins.of_programs(rows, self._login),
+            **{name: contacts.max(each) for name, each in zip(_ACTIVE, active, strict=True)},
+        }
+        table = pl.DataFrame([*logins.series(rows), *(pl.Series(name, each) for name, each in columns.items())])
         return table if column in (None, "together") else table.filter(pl.col(column) >= least)
 
     def drop_before(self, kept_from: int) -> None:
@@ -164,7 +169,7 @@ class LoginWindows:
         for tier, blocks in self._tiers.items():
             yield f"{tier.seconds}", blocks
 
-    def _window(self, pane: int, panes: int, tier: Tier) -> "_Part":
+    def _window(self, pane: int, panes: int, tier: Tier) -> "_Window":
         """Return the logins of a window in parts, those of wide ones with their block as pane.
 
         Those of the pane looked at last are kept if it is closed.
@@ -179,9 +184,9 @@ class LoginWindows:
             self._windows[panes] = self._gathered(pane, panes, tier)
         return self._windows[panes]
 
-    def _gathered(self, pane: int, panes: int, tier: Tier) -> "_Part":
+    def _gathered(self, pane: int, panes: int, tier: Tier) -> "_Window":
         if not len(self._actors[0]):
-            return _EMPTY
+            return _of([_EMPTY], self._actors)
         first, seconds = pane - (panes - 1) * PANE_SECONDS, PANE_SECONDS
         parts: list[_Part] = []
         if panes > SHORT_PANES:
@@ -189,10 +194,10 @@ class LoginWindows:
             parts.append(self._blocks(tier, -(-first // seconds) * seconds, pane))
             first = max(first, self.rolled_until)
         parts += [self._logins(each) for each in self._held(first, pane + PANE_SECONDS)]
-        part = _of(parts, self._actors)
-        begin = part.rows[:, logins.COLUMN["pane"]]
+        window = _of(parts, self._actors)
+        begin = window.rows[:, logins.COLUMN["pane"]]
         begin -= begin % seconds
-        return part
+        return window
 
     def _active(self, pane: int) -> tuple[UInt64Array, ...]:
         """Hash the clients, and the servers, that have to do with an attempt in a pane; ascending."""
@@ -259,6 +264,19 @@ class LoginWindows:
         return [each for each in self.connections.panes if begin <= each < end]
 
 
+def together(rows: pl.DataFrame) -> pl.DataFrame:
+    """Put together what is told of the same logins where the client and where the server is known in whole."""
+    return (
+        rows.group_by("contact")
+        .agg(
+            pl.col(name).max() if name in ("together", *_ACTIVE) else pl.col(name).first()
+            for name in rows.columns
+            if name != "contact"
+        )
+        .select(rows.columns)
+    )
+
+
 class _Part(NamedTuple):
     """Logins, see `detectors.statistics.logins.rows`, with the hashes of both ends and the port."""
 
@@ -276,20 +294,29 @@ class _Part(NamedTuple):
         return _Part(self.rows[chosen], tuple(end[chosen] for end in self.ends))
 
 
+class _Window(NamedTuple):
+    """Logins with the hashes of both ends and the port, and whether each end is one that is active."""
+
+    rows: Int64Array
+    ends: tuple[UInt64Array, ...]
+    active: tuple[npt.NDArray[np.bool_], ...]
+
+
 _ENDS: Final = ("source_key", "target_key")
+_ACTIVE: Final = ("source_active", "target_active")
 
 _EMPTY: Final = _Part(np.zeros((0, len(LOGINS)), np.int64), (np.zeros(0, np.uint64),) * len(_ENDS))
 
 
-def _of(parts: Sequence[_Part], active: tuple[UInt64Array, ...]) -> _Part:
-    """Return the rows of the same clients, or of the same servers, at the same ports."""
+def _of(parts: Sequence[_Part], active: tuple[UInt64Array, ...]) -> _Window:
+    """Return the rows of active clients, and of active servers, at the same ports."""
     ends = tuple(np.concatenate(each) for each in zip(*(part.ends for part in parts), strict=True))
-    own = np.zeros(len(ends[0]), np.bool_)
-    for wanted, end in zip(active, ends, strict=True):
-        own |= rows_of(wanted, end)[1]
-    return _Part(np.concatenate([part.rows for part in parts]), ends).only(own)
+    rows = np.concatenate([part.rows for part in parts])
+    sides = [rows_of(wanted, end)[1] for wanted, end in zip(active, ends, strict=True)]
+    kept = np.flatnonzero(np.logical_or.reduce(sides))
+    return _Window(rows[kept], tuple(end[kept] for end in ends), tuple(side[kept] for side in sides))
 
 
 _NOTHING: Final = LOGINS.to_frame().with_columns(
-    pl.Series("together", [], pl.Int64), pl.Series("programs", [], pl.Boolean)
+    pl.Series("together", [], pl.Int64), *(pl.Series(name, [], pl.Boolean) for name in ("programs", *_ACTIVE))
 )

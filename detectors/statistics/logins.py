@@ -173,10 +173,13 @@ def of_programs(rows: Int64Array, login: BoolArray) -> BoolArray:
     return programs
 
 
-def together(rows: Int64Array, ends: Sequence[UInt64Array], login: BoolArray) -> Int64Array:
+def together(
+    rows: Int64Array, ends: Sequence[UInt64Array], active: Sequence[BoolArray], login: BoolArray
+) -> Int64Array:
     """Count for each row the guesses of its client at all servers of that port, or of all clients at its server.
 
-    The larger of the two. Those that are not of programs (`of_programs`) count `OTHERS_COUNT` times.
+    The larger of the two; an end that is not active counts nothing. Those that are not of programs (`of_programs`)
+    count `OTHERS_COUNT` times.
 
     Parameters
     ----------
@@ -184,6 +187,8 @@ def together(rows: Int64Array, ends: Sequence[UInt64Array], login: BoolArray) ->
         See `rows`.
     ends
         Hashes of client and port, and of server and port, each of shape (rows,).
+    active
+        Whether each of these ends is looked at now, the same for all rows that have it, each of shape (rows,).
     login
         Whether people log in at a port, shape (65536,).
 
@@ -194,9 +199,9 @@ def together(rows: Int64Array, ends: Sequence[UInt64Array], login: BoolArray) ->
     """
     weights = rows[:, COLUMN["guesses"]] * np.where(of_programs(rows, login), 1, OTHERS_COUNT)
     most = np.zeros(len(rows), np.int64)
-    for end in ends:
+    for end, side in zip(ends, active, strict=True):
         groups = Groups(end)
-        most = np.maximum(most, groups.spread(groups.sum(weights)))
+        most = np.maximum(most, np.where(side, groups.spread(groups.sum(weights)), 0))
     return most
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from detectors.route import Part
 from detectors.statistics import tables
 from detectors.statistics.contacts import PANE_SECONDS, contact_keys
 from detectors.statistics.conversations import answers
@@ -27,6 +28,12 @@ class Egress(NamedTuple):
     peers: UInt64Array
     outbound_bytes: Int64Array
     inbound_bytes: Int64Array
+
+    def of(self, part: Part) -> "Egress":
+        """Return that of the hosts of one part."""
+        own = part.holds(self.hosts)
+        keys = self.pairs[own], self.hosts[own], self.peers[own]
+        return Egress(*keys, self.outbound_bytes[own], self.inbound_bytes[own])
 
 
 class Counted(NamedTuple):

@@ -3,8 +3,10 @@
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors.addresses import Int64Array, UInt64Array
+from detectors.route import SHARDS
 from detectors.statistics.column_baseline import ColumnBaseline, shards_of
 from detectors.statistics.levels import amounts
 from detectors.statistics.recent import PANES
@@ -69,12 +71,24 @@ def _since(column: ColumnBaseline, pane: int, rows: Int64Array, shards: Int64Arr
 
 
 def _usual(column: ColumnBaseline, pane: int, width: int, windows: int) -> float | None:
+    return usual_of(*sampled(column, pane, width, windows))
+
+
+def sampled(column: ColumnBaseline, pane: int, width: int, windows: int) -> tuple[Int64Array, npt.NDArray[np.float64]]:
+    """Return the shards of the hosts that stand for all, and what each stays below in nine of ten windows."""
     rows = column.some_rows(SAMPLE)
-    if len(rows) < FEWEST:
-        return None
     decile = -(-9 * windows // 10) - 1
     held = column.recent.windows(rows, width, pane, windows)
     recent = amounts(np.partition(held, decile, axis=1)[:, decile])
-    days = column.same_hour(pane, rows, shards_of(column.rows.keys[rows]), width)
-    much = np.maximum(recent, days.median + _NINETY_PERCENT * days.spread)
-    return float(np.sort(much)[int(_PART * (len(much) - 1))])
+    shards = shards_of(column.rows.keys[rows])
+    days = column.same_hour(pane, rows, shards, width)
+    return shards, np.maximum(recent, days.median + _NINETY_PERCENT * days.spread)
+
+
+def usual_of(shards: Int64Array, much: npt.NDArray[np.float64]) -> float | None:
+    """Say what nineteen in twenty hosts stay below, from those of the first shards; None where there are too few."""
+    sizes = np.bincount(shards, minlength=SHARDS)
+    first = (np.cumsum(sizes) - sizes < SAMPLE)[shards]
+    if first.sum() < FEWEST:
+        return None
+    return float(np.sort(much[first])[int(_PART * (first.sum() - 1))])

@@ -1,19 +1,19 @@
 """Refusals: what security groups and network ACLs refused, by whom it was told, at which port and why."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from detectors.addresses import mix
+from detectors.route import Part
 from detectors.state import Change
 from detectors.statistics import contacts
 from detectors.statistics.contacts import PANE_SECONDS
-from detectors.statistics.frames import frame
-from detectors.statistics.grouping import Groups, Int64Array, UInt64Array, combined, rows_of
+from detectors.statistics.grouping import Groups, UInt64Array, combined, rows_of
 from detectors.statistics.panes import Panes
+from detectors.statistics.refusal_sums import TARGET, Sums, of_part, sums, with_most
 from detectors.statistics.sizes import Size
 from detectors.statistics.volumes import SENDER, reporters
 
@@ -39,25 +39,6 @@ REFUSALS: Final = pl.Schema(
 
 `rejected` counts refused requests, and `by_source` says that the interface is the one of the source.
 """
-
-TARGET, SOURCE, INTERFACE, NETWORK = range(4)
-"""Whom refusals are summed for: the values of the column `level`."""
-
-SUMS: Final = pl.Schema({"level": pl.UInt8(), "key": pl.UInt64(), "internal": pl.Boolean(), "rejected": pl.Int64()})
-"""Columns of the table `refused`: one row per entity at which, or of which, something was refused."""
-
-LEARNED: Final = {
-    "rejected": (TARGET,),
-    "refusals_met": (SOURCE,),
-    "rejected_together": (INTERFACE, NETWORK),
-}
-"""What baselines learn of refusals: the levels in each of their columns."""
-
-COLUMN: Final = {level: column for column, levels in LEARNED.items() for level in levels}
-"""In which column of the baselines each level is."""
-
-NETWORK_KEY: Final = 0x6E_65_74_77_6F_72_6B_00
-"""Stands for the network beside the keys of interfaces."""
 
 TABLES: Final = ("refused", "refusal")
 """The tables that detectors read."""
@@ -167,63 +148,6 @@ def counted_once(refusals: pl.DataFrame) -> pl.DataFrame:
     return refusals.with_columns(pl.Series("interface_key", _keys_of(refusals["interface_id"])))
 
 
-class Sums(NamedTuple):
-    """How much was refused, for every target, source and interface, and for the network; each of shape (entities,)."""
-
-    level: npt.NDArray[np.uint8]
-    key: UInt64Array
-    internal: npt.NDArray[np.bool_]
-    rejected: Int64Array
-
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "Sums":
-        """Return some of them."""
-        return Sums(self.level[chosen], self.key[chosen], self.internal[chosen], self.rejected[chosen])
-
-    def table(self) -> pl.DataFrame:
-        """Return them as a table with the columns of `SUMS`."""
-        return frame(self._asdict())
-
-
-def sums(refusals: pl.DataFrame) -> Sums:
-    """Sum refusals for everybody, in ascending order of level and key.
-
-    Parameters
-    ----------
-    refusals
-        What `counted_once` returned.
-    """
-    rejected = refusals["rejected"].to_numpy()
-    parts = []
-    for level, (key, internal) in _ENTITIES.items():
-        groups = Groups(refusals[key].to_numpy())
-        inside = np.ones(len(groups), np.bool_) if internal is None else groups.max(refusals[internal].to_numpy())
-        # Where no interface was logged there is none to speak of.
-        kept = (groups.keys != 0) | (level != INTERFACE)
-        parts.append(Sums(np.full(len(groups), level, np.uint8), groups.keys, inside, groups.sum(rejected)).where(kept))
-    total = np.array([rejected.sum()]) if len(rejected) else rejected[:0]
-    network = np.full(len(total), NETWORK, np.uint8), np.full(len(total), NETWORK_KEY, np.uint64)
-    parts.append(Sums(*network, np.ones(len(total), np.bool_), total))
-    return Sums(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def learned(hosts: pl.DataFrame, summed: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield what baselines learn of a pane that closes.
-
-    Parameters
-    ----------
-    hosts
-        Its table `host`, of which what was refused is left out: it is counted by every report.
-    summed
-        Its table `refused`.
-    """
-    yield hosts.drop("rejected")
-    level, key, internal, rejected = (summed[name].to_numpy() for name in SUMS)
-    for column, levels in LEARNED.items():
-        begin, end = np.searchsorted(level, (levels[0], levels[-1] + 1))
-        own = {"key": key[begin:end], "internal": internal[begin:end], column: rejected[begin:end]}
-        yield frame(own)
-
-
 _MOST_WAITING: Final = 32
 """Batches of which refused records wait to be folded together: they are few, and folding them costs the same."""
 
@@ -235,9 +159,12 @@ class Refusals:
     ----------
     merge
         Sums parts of them and keeps them within their caps.
+    part
+        Whose hosts alone the tables tell of; None for all.
     """
 
-    def __init__(self, merge: Callable[[pl.DataFrame], pl.DataFrame] = merged) -> None:
+    def __init__(self, merge: Callable[[pl.DataFrame], pl.DataFrame] = merged, part: Part | None = None) -> None:
+        self._part = part
         self._refusals = Panes(REFUSALS, merge)
         self._waiting: list[pl.DataFrame] = []
         self._known: tuple[tuple[int, int], pl.DataFrame, Sums] | None = None
@@ -258,8 +185,9 @@ class Refusals:
     def table(self, name: str, pane: int, panes: int, column: str | None = None, least: float = 0) -> pl.DataFrame:
         """Return one of `TABLES` over the last `panes` panes up to and with one.
 
-        `refused` has the columns of `SUMS`, in ascending order of level and key. `refusal` has those of
-        `counted_once`, and `most`: the largest of the sums of a row's target, source and interface.
+        `refused` has the columns of `detectors.statistics.refusal_sums.SUMS`, in ascending order of level and key.
+        `refusal` has those of `counted_once`, and `most`: the largest of the sums of a row's target, source and
+        interface.
 
         Parameters
         ----------
@@ -273,7 +201,7 @@ class Refusals:
         rows, summed = self._window(pane, panes)
         if name == "refused" and column == "rejected":
             return summed.where(summed.rejected >= least).table()
-        table = summed.table() if name == "refused" else rows.with_columns(pl.Series("most", _most(rows, summed)))
+        table = summed.table() if name == "refused" else with_most(of_part(rows, TARGET, self._part), summed)
         return table if column is None else table.filter(pl.col(column) >= least)
 
     def drop_before(self, begin: int) -> None:
@@ -303,37 +231,15 @@ class Refusals:
         if self._known is None or self._known[0] != asked:
             first = pane - (panes - 1) * PANE_SECONDS
             held = [each for each in range(first, pane + PANE_SECONDS, PANE_SECONDS) if each in self._refusals]
-            rows = counted_once(_over_panes([self._refusals.summed(each) for each in held]))
-            self._known = asked, rows, sums(rows)
+            rows = counted_once(_over_panes([self._refusals.summed(each) for each in held], pane))
+            self._known = asked, rows, sums(rows, self._part)
         return self._known[1:]
 
 
-def _over_panes(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    if len(parts) < 2:
-        return parts[0] if parts else REFUSALS.to_frame()
-    together = pl.concat(parts)
-    return merged(together.with_columns(pl.col("pane").max()))
-
-
-_ENTITIES: Final = {
-    TARGET: ("target_key", "target_internal"),
-    SOURCE: ("source_key", "source_internal"),
-    INTERFACE: ("interface_key", None),
-}
-"""Key of the entity at each level, and the column that says whether it is one's own."""
-
-KEY_OF: Final = {level: key for level, (key, _) in _ENTITIES.items()}
-
-
-def _most(rows: pl.DataFrame, summed: Sums) -> Int64Array:
-    """Return the largest of the sums that each row is part of, shape (rows,)."""
-    most = np.zeros(len(rows), np.int64)
-    for level, key in KEY_OF.items():
-        own = summed.where(summed.level == level)
-        places, found = rows_of(own.key, rows[key].to_numpy())
-        if len(own.key):
-            most = np.maximum(most, np.where(found, own.rejected[places], 0))
-    return most
+def _over_panes(parts: Sequence[pl.DataFrame], pane: int) -> pl.DataFrame:
+    """Sum several panes as if all were in the last one."""
+    together = pl.concat([REFUSALS.to_frame(), *parts]).with_columns(pl.lit(pane, pl.Int64).alias("pane"))
+    return together if len(parts) < 2 else merged(together)
 
 
 def _keys_of(names: pl.Series) -> UInt64Array:

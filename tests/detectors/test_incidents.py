@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.closed import Partial
 from detectors.episodes import QUIET_SECONDS
 from detectors.finding import Detection, Finding, finding_id
 from detectors.incidents import Incidents
-from detectors.watch import END_OF_TIME, Partial
+from detectors.watch import END_OF_TIME
 from tests.detectors.detections import detection
 from tests.detectors.records import at
 

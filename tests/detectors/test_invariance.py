@@ -1,48 +1,27 @@
 """Detections follow from the records alone: not from batches, order of arrival, sources, restarts or replays."""
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.catalogue import catalogue
-from detectors.contract import NO_SCORES, Description, Detector, Need, Parameters, View
+from detectors.closed import Partial
 from detectors.examples import START, records
 from detectors.finding import Finding
 from detectors.incidents import Incidents
-from detectors.parameters import HostAddresses, Override, parameters_of
-from detectors.scans import VerticalScan
 from detectors.span import Position, Span
 from detectors.state import Change, below, merged, prefixed
-from detectors.statistics import login_windows
-from detectors.statistics.refusals import TABLES as REFUSAL_TABLES
-from detectors.statistics.rollup import TABLES as ROLLED_UP
-from detectors.statistics.rollup import TIERS
-from detectors.statistics.window import TABLES
 from detectors.table import Table
-from detectors.watch import END_OF_TIME, Partial, Watch
+from detectors.watch import END_OF_TIME, Watch
 from detectors.watermark import Watermarks
 from tests.detectors import strategies
 from tests.detectors.records import Row, attempt, exchange
-
-# So low that a handful of records makes every detector speak.
-PARAMETERS: Mapping[str, Mapping[str, float]] = {
-    "vertical_scan": {"ports": 2},
-    "horizontal_scan": {"targets": 2},
-    "exfiltration_burst": {"floor_bytes": 50.0, "floor_hour_bytes": 1e5, "floor_day_bytes": 1e5, "part_bytes": 1}
-    | {"asymmetry": 0, "cold_bytes": 1, "deviations": 0, "known_factor": 1, "served_factor": 1.0},
-    "slow_scan": {"inside_hour": 1, "inside_day": 2, "ports_hour": 1, "hosts_hour": 1},
-    "brute_force": {"burst": 2, "steady": 2, "slow": 2, "slow_hours": 1, "elsewhere_factor": 1, "targets": 2}
-    | {"sources": 2, "refused": 2, "spread": 9, "spread_elsewhere": 9, "share": 0.1, "known_seconds": 0},
-    "rejected_spike": {"floor_records": 2.0, "floor_source": 2, "floor_interface": 2, "floor_network": 3}
-    | {"deviations": 0, "cold_factor": 1, "scan_ports": 3},
-}
+from tests.detectors.sharp import PARAMETERS, Tells, Told, sharpened
 
 LATENESS = 120
 """So little that records out of order are often late."""
@@ -112,36 +91,11 @@ def _logins(draw: st.DrawFn, panes: int) -> list[Row]:
     ]
 
 
-class Tells(Detector):
-    """Takes down every table of every pane that closes."""
-
-    card: ClassVar = replace(VerticalScan.card, kind="tells")
-    needs: ClassVar = tuple(Need(table, panes) for table in [*TABLES, *REFUSAL_TABLES] for panes in (1, 5)) + tuple(
-        Need(table, panes)
-        for table in [*sorted(ROLLED_UP), login_windows.TABLE]
-        for panes in (*(tier.kept_panes for tier in TIERS), *[5] * (table == login_windows.TABLE))
-    )
-
-    def __init__(self, tables: dict[tuple[int, Need], list[tuple[Any, ...]]]) -> None:
-        self._tables = tables
-
-    def score(self, view: View, parameters: Parameters) -> pl.DataFrame:
-        del parameters
-        for need in self.needs:
-            rows = view.table(need).rows()
-            self._tables[view.pane, need] = sorted(rows, key=str)
-        return NO_SCORES
-
-    def describe(self, hit: Mapping[str, Any], view: View) -> Description:
-        raise NotImplementedError
-
-
-def watched(tables: dict[tuple[int, Need], list[tuple[Any, ...]]]) -> Watch:
+def watched(tables: Told) -> Watch:
     """A watch with every detector, whose parameters are set for hosts, and one that takes down the statistics."""
     detectors = {**catalogue(), "tells": Tells(tables)}
     watch = Watch(detectors, {})
-    addresses, overrides = HostAddresses(watch.known), [Override(("0.0.0.0/0", "::/0"), PARAMETERS)]
-    watch.set({kind: parameters_of(each.card, {}, overrides, addresses) for kind, each in detectors.items()})
+    watch.set(sharpened(watch.known, detectors))
     return watch
 
 
@@ -149,7 +103,7 @@ class Everything:
     """All that comes out of a watch and its incidents."""
 
     def __init__(self) -> None:
-        self.tables: dict[tuple[int, Need], list[tuple[Any, ...]]] = {}
+        self.tables: Told = {}
         self.watch = watched(self.tables)
         self.incidents = Incidents()
         self.stored: dict[str, Change] = {}

@@ -2,7 +2,8 @@ import polars as pl
 
 from detectors.examples import records
 from detectors.reject_causes import OVER, causes
-from detectors.statistics.refusals import INTERFACE, NETWORK, NETWORK_KEY, SOURCE, TARGET, Refusals
+from detectors.statistics.refusal_sums import INTERFACE, NETWORK, NETWORK_KEY, SOURCE, TARGET
+from detectors.statistics.refusals import Refusals
 from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt
 
 Told = list[tuple[int, float]]

@@ -99,3 +99,12 @@ def test_time_never_runs_backwards(events: list[tuple[str, int, bool]]) -> None:
             made.seen(source, np.array([end]))
         assert made.current >= before
         before = made.current
+
+
+def test_where_all_sources_rest_time_is_that_of_the_one_that_came_furthest() -> None:
+    several = watermarks("a", "b")
+    several.seen("a", np.array([5000]))
+    several.rest("a")
+    assert several.current == -END_OF_TIME
+    several.rest("b")
+    assert several.current == 5000 - LATENESS

@@ -4,29 +4,15 @@ import pytest
 
 from detectors.examples import records
 from detectors.statistics import refusals
-from detectors.statistics.refusals import INTERFACE, NETWORK, NETWORK_KEY, SOURCE, TARGET, Refusals, text_keys
+from detectors.statistics.refusal_sums import INTERFACE, NETWORK
+from detectors.statistics.refusals import Refusals, text_keys
 from detectors.table import Table
-from tests.detectors.records import INSIDE, OUTSIDE, Row, at, attempt
-
-
-def refused(**said: object) -> Row:
-    return {**attempt(OUTSIDE, INSIDE, 8080, action="REJECT", end=at(0)), **said}
+from tests.detectors.records import Row, at
+from tests.detectors.statistics.refused import kept, refused, sums
 
 
 def folded(*rows: Row) -> pl.DataFrame:
     return refusals.fold(refusals.refused(records(rows).flows))
-
-
-def kept(*tables: Table) -> Refusals:
-    store = Refusals()
-    for table in tables:
-        store.add(table.flows)
-    return store
-
-
-def sums(store: Refusals, level: int, panes: int = 1, pane: int = 0) -> list[int]:
-    table = store.table("refused", at(pane), panes)
-    return sorted(table.filter(pl.col("level") == level)["rejected"])
 
 
 def test_records_that_passed_leave_nothing() -> None:
@@ -53,39 +39,9 @@ def test_batches_and_their_order_do_not_matter() -> None:
         assert found.sort(found.columns).equals(expected.sort(expected.columns))
 
 
-def test_sums_of_every_level() -> None:
-    rows = [refused(), refused(destination="10.0.0.8"), refused(source="198.51.100.8", interface_id="eni-2")]
-    store = kept(records(rows))
-    assert [sums(store, level) for level in (TARGET, SOURCE, INTERFACE, NETWORK)] == [[1, 2], [1, 2], [1, 2], [3]]
-    table = store.table("refused", at(0), 1)
-    assert table.filter(pl.col("level") == NETWORK)["key"].to_list() == [NETWORK_KEY]
-    assert table.filter(pl.col("level") == SOURCE)["internal"].to_list() == [False, False]
-    assert table.filter(pl.col("level") == TARGET)["internal"].all()
-
-
 def test_windows_are_summed_over_their_panes() -> None:
     store = kept(records([refused(), refused(end=at(2)), refused(end=at(4))]))
     assert (sums(store, NETWORK, 5, 4), sums(store, NETWORK, 3, 4), sums(store, NETWORK, 1, 3)) == ([3], [2], [])
-
-
-def test_where_no_interface_is_logged_there_is_none() -> None:
-    assert sums(kept(records([refused(interface_id=None)])), INTERFACE) == []
-
-
-def test_what_both_interfaces_tell_counts_by_that_of_the_target() -> None:
-    both = [
-        refused(source="10.0.0.7", direction=direction, interface_id=name, weight=weight)
-        for direction, name, weight in (("egress", "eni-7", 5), ("ingress", "eni-9", 3))
-    ]
-    assert sums(kept(records(both)), NETWORK) == [3]
-    assert sums(kept(records(both[:1])), NETWORK) == [5]
-
-
-def test_each_row_says_how_much_its_largest_entity_was_refused() -> None:
-    rows = [*[refused()] * 4, refused(source="198.51.100.8", destination="10.0.0.8", interface_id="eni-2")]
-    store = kept(records(rows))
-    assert sorted(store.table("refusal", at(0), 1)["most"]) == [1, 4]
-    assert store.table("refusal", at(0), 1, "most", 2)["most"].to_list() == [4]
 
 
 def test_reasons_are_kept_where_they_are_logged() -> None:
