@@ -17,7 +17,8 @@ from benchmarks.progress import stretch
 from benchmarks.sizes import size
 from benchmarks.traffic import file, fill, joined, lines
 from benchmarks.worker import Worker, environment, topic_names
-from tests.kafka.broker import KafkaBroker, missing_programs
+from tests.kafka.broker import KafkaBroker
+from tests.kafka.libraries import missing_programs
 
 GETMANY: Final = "aiokafka getmany"
 TEXTBOOK: Final = "textbook Faust"

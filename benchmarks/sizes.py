@@ -15,6 +15,7 @@ DEFAULTS: Final[Mapping[str, tuple[int, str]]] = {
     "TEXTBOOK_RECORDS": (25_000, "Records that the textbook Faust program is given."),
     "QUIX_RECORDS": (50_000, "Records that Quix Streams is given."),
     "FLINK_RECORDS": (600_000, "Records that Flink is given, after a third of them to warm up."),
+    "STATE_RECORDS": (1_000_000, "Records of which state is compared between topologies."),
     "HOSTS_RECORDS": (2_000_000, "Records for each number of hosts."),
     "HOSTS_MOST": (1_000_000, "The largest number of hosts."),
     "MEMORY_RECORDS": (20_000_000, "Records over which memory has to stay flat."),

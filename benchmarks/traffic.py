@@ -73,11 +73,13 @@ def producer(bootstrap: str) -> Producer:
     )
 
 
-def send(publisher: Producer, topic: str, value: bytes, headers: list[tuple[str, bytes]] | None = None) -> None:
+def send(
+    publisher: Producer, topic: str, value: bytes, headers: list[tuple[str, bytes]] | None = None, partition: int = 0
+) -> None:
     """Send a message; waits while too much is on its way."""
     while True:
         try:
-            publisher.produce(topic, value, partition=0, headers=[*(headers or [])])
+            publisher.produce(topic, value, partition=partition, headers=[*(headers or [])])
         except BufferError:
             publisher.poll(0.05)
         else:

@@ -96,6 +96,11 @@ class Worker:
         samples = (line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time that it has used."""
+        return usage(self._process.pid).cpu_seconds
+
     def samples(self, until: Callable[[dict[str, float]], bool], seconds: float) -> Iterator[Sample]:
         """Watch it count records until something holds of its metrics.
 
@@ -107,7 +112,7 @@ class Worker:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             metrics = self.metrics()
-            yield Sample(time.monotonic(), int(metrics["flowhawk_records_total"]), usage(self._process.pid).cpu_seconds)
+            yield Sample(time.monotonic(), int(metrics["flowhawk_records_total"]), self.cpu_seconds)
             if until(metrics):
                 return
             time.sleep(_PAUSE_SECONDS)

@@ -22,6 +22,7 @@ from docs.formats import EXAMPLES, severities_part
 from docs.markdown import table
 from docs.performance import performance_part, sizes_part
 from docs.quality import delay_plot, quality_part, recall_plot
+from docs.scaling import memory_part, scaling_part
 from docs.settings import allowed, code, configuration, parameter_table, schema_of, settings_part
 from docs.sources import sources_part
 from docs.traffic import attacks_part
@@ -159,7 +160,7 @@ def topics_part() -> str:
             schema_of(f"topics.{field}")["description"],
             str(topic.partitions),
             str(topic.replication),
-            f"{topic.retention_hours} hours",
+            f"{topic.retention_hours} hour{'' if topic.retention_hours == 1 else 's'}",
             "the last record of each key" if topic.compacted else "all records",
         )
         for field, topic in _topics().items()
@@ -220,6 +221,8 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "ingest-metrics": ingest_metrics_part,
     "metrics": metrics_part,
     "performance": performance_part,
+    "scaling": scaling_part,
+    "scaling-memory": memory_part,
     "quality": quality_part,
     "settings": settings_part,
     "severities": severities_part,

@@ -15,6 +15,7 @@ RESULTS: Final = Path(__file__).parent.parent / "benchmarks" / "results"
 _TITLES: Final = {
     "service": "The service beside its peers",
     "detect": "Files, beside DuckDB",
+    "by_host": "Many workers",
     "hosts": "More hosts",
     "memory": "Many records",
     "sources": "Into Kafka, from files and S3",

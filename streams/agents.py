@@ -86,6 +86,14 @@ class WatchAgent:
         self.partitions = Partitions(settings, metrics, self._executor, durable=durable, failed=failed)
         metrics.suppressions(matched_kinds(settings))
 
+    @property
+    def agents(self) -> Mapping[str, str]:
+        """Names of the agents, by the topic that each reads."""
+        return {self._topics.flows.name: "watch"}
+
+    async def start(self) -> None:
+        """Nothing is needed before partitions are assigned."""
+
     async def run(self, stream: faust.StreamT[Any]) -> None:
         """Take event after event: each is acknowledged only once its outcome is safe in Kafka."""
         async for event in stream.events():
@@ -139,8 +147,15 @@ class WatchAgent:
     async def _write_findings(self, owned: Owned, findings: Sequence[Finding]) -> None:
         await owned.output.write([*self._findings(findings)])
 
-    async def track(self) -> None:
-        """Say what is kept now, between two batches: the stages change what is counted. Threads say that they live."""
+    async def track(self, ends: Mapping[TP, int]) -> None:
+        """Say what is kept now, between two batches: the stages change what is counted. Threads say that they live.
+
+        Parameters
+        ----------
+        ends
+            Where the partitions end of which everything is read.
+        """
+        del ends
         loop = asyncio.get_running_loop()
         pipelines = [owned.pipeline.pipeline for owned in self.partitions]
         kept = await loop.run_in_executor(self._executor, _kept, pipelines)

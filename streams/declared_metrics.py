@@ -13,9 +13,19 @@ DECLARED: Final[Mapping[str, tuple[Kind, str, tuple[str, ...]]]] = {
     "flowhawk_coverage_total": ("counter", "Rows that tell of missing flows, by log status.", ("log_status",)),
     "flowhawk_consumed_bytes_total": ("counter", "Bytes of messages that were processed.", ()),
     "flowhawk_messages_total": ("counter", "Messages that were processed.", ()),
+    "flowhawk_block_bytes_total": (
+        "counter",
+        "Bytes of blocks that were written to partitions of hosts, with the topology by-host.",
+        (),
+    ),
+    "flowhawk_block_rows_total": (
+        "counter",
+        "Rows of blocks that were counted: a record counts in the partitions of both its ends.",
+        (),
+    ),
     "flowhawk_lag_messages": (
         "gauge",
-        "Messages of the flows topic that are not processed yet, by assigned partition.",
+        "Messages that are not processed yet, by assigned partition.",
         ("partition",),
     ),
     "flowhawk_caught_up_timestamp_seconds": (

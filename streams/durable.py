@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from typing import Final, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -25,8 +25,24 @@ NOTHING: Final = 0
 """As an offset to commit: there is nothing before it."""
 
 
-class DurablePipeline:
-    """The pipeline of one source, together with its checkpoints.
+class Stateful(Protocol):
+    """What has a state that can be stored."""
+
+    def expected(self, source: str) -> int | None:
+        """Return the offset that must come next from a source; None where nothing came yet."""
+
+    def changes(self, *, whole: bool = False) -> list[Change]:
+        """Return what changed since the last call, or all there is."""
+
+    def restore(self, changes: Sequence[Change]) -> None:
+        """Take up the state that `changes` returned."""
+
+
+State = TypeVar("State", bound=Stateful)
+
+
+class Durable(Generic[State]):
+    """The stages of one source, together with the checkpoints of their state.
 
     Call its methods one at a time; a checkpoint is written in between. When one breaks off in the middle of its work
     on the state, by an error or because it is cancelled, no checkpoint is written any more.
@@ -36,7 +52,7 @@ class DurablePipeline:
     source
         Name of the source, as in its batches.
     pipeline
-        An empty pipeline.
+        The stages, without a state.
     checkpoints
         Where its state is kept; None keeps it in memory only.
     settings
@@ -50,7 +66,7 @@ class DurablePipeline:
     def __init__(
         self,
         source: str,
-        pipeline: Pipeline,
+        pipeline: State,
         checkpoints: Checkpoints | None,
         *,
         settings: CheckpointSettings,
@@ -100,47 +116,26 @@ class DurablePipeline:
         self._metrics.restored(seconds=seconds, damages=len(damages))
         log.info("restored", source=self._source, offset=self.expected, pieces=len(changes), seconds=round(seconds, 2))
 
-    async def adopt(self, published: Sequence[Finding]) -> None:
-        """Take responsibility for provisional findings that are out, also those behind the last checkpoint."""
-        await self._in_thread(lambda: self.pipeline.incidents.adopt(published))
-
-    async def process(
-        self, batch: Batch, write: Callable[[Outcome], Awaitable[None]], decoded: Decoded | None = None
-    ) -> Outcome:
-        """Run the stages on a batch, which follows on the one before it, and write what comes of it.
-
-        Its messages may have been decoded already.
+    async def work(self, work: Callable[[], T], write: Callable[[T], Awaitable[None]], *, size: int = 0) -> T:
+        """Do something to the state, and write what comes of it.
 
         When either breaks off, no checkpoint is written any more: the state would know of what nobody was told.
 
-        Raises
-        ------
-        detectors.span.GapError
-            When the batch does not follow.
+        Parameters
+        ----------
+        work
+            Done in the thread of the stages.
+        write
+            Writes what it returned.
+        size
+            Bytes that were read for it.
         """
-        whole, self._sound = self._sound, False
-        outcome = await self._in_thread(lambda: self.pipeline.process(batch, decoded))
-        with outcome.timed("write"):
-            await write(outcome)
-        self._sound = whole
-        self._size += batch.bytes
-        return outcome
-
-    async def look(self, write: Callable[[Sequence[Finding]], Awaitable[None]]) -> Sequence[Finding]:
-        """Look at open panes, and write the provisional findings that are worth publishing, like `process`."""
         sound, self._sound = self._sound, False
-        findings = await self._in_thread(self.pipeline.look)
-        await write(findings)
+        done = await self._in_thread(work)
+        await write(done)
         self._sound = sound
-        return findings
-
-    async def retune(self, settings: Settings, write: Callable[[Sequence[Finding]], Awaitable[None]]) -> Outcome:
-        """Take other parameters, modes and suppressions, and write what people are told of that, like `process`."""
-        sound, self._sound = self._sound, False
-        outcome = await self._in_thread(lambda: self.pipeline.retune(settings))
-        await write(outcome.findings)
-        self._sound = sound
-        return outcome
+        self._size += size
+        return done
 
     async def checkpoint_if_due(self) -> None:
         """Begin a checkpoint when it is time and there is news.
@@ -207,3 +202,38 @@ class DurablePipeline:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+class DurablePipeline(Durable[Pipeline]):
+    """The pipeline of one source, together with its checkpoints."""
+
+    async def adopt(self, published: Sequence[Finding]) -> None:
+        """Take responsibility for provisional findings that are out, also those behind the last checkpoint."""
+        await self._in_thread(lambda: self.pipeline.incidents.adopt(published))
+
+    async def process(
+        self, batch: Batch, write: Callable[[Outcome], Awaitable[None]], decoded: Decoded | None = None
+    ) -> Outcome:
+        """Run the stages on a batch, which follows on the one before it, and write what comes of it, see `work`.
+
+        Its messages may have been decoded already.
+
+        Raises
+        ------
+        detectors.span.GapError
+            When the batch does not follow.
+        """
+
+        async def timed(outcome: Outcome) -> None:
+            with outcome.timed("write"):
+                await write(outcome)
+
+        return await self.work(lambda: self.pipeline.process(batch, decoded), timed, size=batch.bytes)
+
+    async def look(self, write: Callable[[Sequence[Finding]], Awaitable[None]]) -> Sequence[Finding]:
+        """Look at open panes, and write the provisional findings that are worth publishing, like `process`."""
+        return await self.work(self.pipeline.look, write)
+
+    async def retune(self, settings: Settings, write: Callable[[Sequence[Finding]], Awaitable[None]]) -> Outcome:
+        """Take other parameters, modes and suppressions, and write what people are told of that, like `process`."""
+        return await self.work(lambda: self.pipeline.retune(settings), lambda outcome: write(outcome.findings))

@@ -4,10 +4,11 @@ import ssl
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from detectors.route import SHARDS
 from streams.errors import SettingsError
 from streams.oauth_settings import OauthSettings
 from streams.secret import held
@@ -78,21 +79,37 @@ class Topic(BaseModel):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9._-]+$", description="Name of the topic.")
     partitions: int = Field(default=1, ge=1, description="Partitions when Flowhawk creates it.")
     replication: int = Field(default=1, ge=1, description="Copies when Flowhawk creates it.")
+    min_in_sync: int | None = Field(
+        default=None,
+        ge=1,
+        description="Copies that must be in sync to write, when Flowhawk creates it; null for the broker's own.",
+    )
     retention_hours: int = Field(default=168, ge=1, description="How long records are kept, in hours.")
     compacted: bool = Field(default=False, description="Whether only the last record of each key is kept.")
+
+    @model_validator(mode="after")
+    def _copies_suffice(self) -> "Topic":
+        if self.min_in_sync is not None and self.min_in_sync > self.replication:
+            raise ValueError(f"min_in_sync is {self.min_in_sync}, above the {self.replication} of replication")
+        return self
 
     @property
     def configuration(self) -> dict[str, str]:
         """Configuration of the topic as Kafka's admin interface takes it."""
+        in_sync = {} if self.min_in_sync is None else {"min.insync.replicas": str(self.min_in_sync)}
         if not self.compacted:
-            return {"cleanup.policy": "delete", "retention.ms": str(self.retention_hours * 3_600_000)}
+            return in_sync | {"cleanup.policy": "delete", "retention.ms": str(self.retention_hours * 3_600_000)}
         # Whoever restores state reads all that is not compacted yet, so that must stay little.
-        return {
+        return in_sync | {
             "cleanup.policy": "compact",
             "segment.bytes": str(64 << 20),
             "min.cleanable.dirty.ratio": "0.1",
             "delete.retention.ms": "3600000",
         }
+
+
+MOST_PARTS: Final = SHARDS
+"""Partitions of hosts at most: a shard lies in one of them."""
 
 
 class TopicSettings(BaseModel):
@@ -110,15 +127,49 @@ class TopicSettings(BaseModel):
     state: Topic = Field(
         default=Topic(name="flowhawk-state", compacted=True), description="Checkpoints of the workers' state."
     )
+    flows_by_host: Topic = Field(
+        default=Topic(name="flows-by-host", partitions=4, retention_hours=24),
+        description="Blocks of records by host, with the topology by-host: how many workers may share the work.",
+    )
+    partials: Topic = Field(
+        default=Topic(name="partials", retention_hours=24),
+        description="What partitions of hosts say of panes that close, with the topology by-host; one partition.",
+    )
+    questions: Topic = Field(
+        default=Topic(name="questions", retention_hours=1),
+        description="What they are asked, with the topology by-host; one partition.",
+    )
     positions: Topic = Field(
         default=Topic(name="flowhawk-positions", compacted=True),
         description="How far `ingest` has read each file, object or log group.",
     )
 
+    @model_validator(mode="after")
+    def _shapes_hold(self) -> "TopicSettings":
+        for name in ("partials", "questions"):
+            count = getattr(self, name).partitions
+            if count != 1:
+                raise ValueError(f"{name}.partitions is {count} and must be 1, as everybody hears everything")
+        if self.flows_by_host.partitions > MOST_PARTS:
+            raise ValueError(
+                f"flows_by_host.partitions is {self.flows_by_host.partitions}, above the {MOST_PARTS} shards of hosts "
+                "that can be shared out"
+            )
+        return self
+
     @property
     def all(self) -> tuple[Topic, ...]:
-        """Every topic."""
+        """Every topic of the topology direct."""
         return (self.flows, self.flows_dead_letter, self.flows_late, self.findings, self.state, self.positions)
+
+    @property
+    def by_host(self) -> tuple[Topic, ...]:
+        """The topics that the topology by-host has besides."""
+        return (self.flows_by_host, self.partials, self.questions)
+
+    def of(self, topology: str) -> tuple[Topic, ...]:
+        """Every topic of a topology."""
+        return (*self.all, *self.by_host) if topology == "by-host" else self.all
 
 
 def client_arguments(settings: KafkaSettings) -> dict[str, Any]:

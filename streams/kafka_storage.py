@@ -46,6 +46,9 @@ class KafkaStorage:
     async def read(self) -> Mapping[str, bytes]:
         """Read the partition from its begin to what is its end now.
 
+        Others keep their state beside it. Where one of them has left a transaction unfinished, what is behind that is
+        waited for until somebody undoes it: else what was durable long ago might be missing.
+
         Raises
         ------
         CheckpointError
@@ -60,8 +63,9 @@ class KafkaStorage:
             isolation_level="read_committed",
         )
         try:
+            end = await self._end()
             await consumer.start()
-            return await self._read(consumer)
+            return await self._read(consumer, end)
         except (KafkaError, TimeoutError) as error:
             raise CheckpointError(f"the state topic {self._partition.topic} cannot be read: {error}") from error
         finally:
@@ -121,10 +125,18 @@ class KafkaStorage:
             await producer.start()
         return self._producer
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> Mapping[str, bytes]:
+    async def _end(self) -> int:
+        """Return the end of the partition, be what is before it committed or not."""
+        consumer = AIOKafkaConsumer(**self._arguments, enable_auto_commit=False)
+        try:
+            await consumer.start()
+            return int((await consumer.end_offsets([self._partition]))[self._partition])
+        finally:
+            await consumer.stop()
+
+    async def _read(self, consumer: AIOKafkaConsumer, end: int) -> Mapping[str, bytes]:
         partition = self._partition
         consumer.assign([partition])
-        end = (await consumer.end_offsets([partition]))[partition]
         await consumer.seek_to_beginning(partition)
         values: dict[str, bytes] = {}
         position, heard = -1, time.monotonic()

@@ -64,7 +64,7 @@ class Metrics(Registry):
         for table, rows in outcome.evicted.items():
             self._counter("flowhawk_evicted_total").labels(table).inc(rows)
         for stage, spent in outcome.seconds.items():
-            self._histogram("flowhawk_stage_seconds").labels(stage).observe(spent)
+            self.took(stage, spent)
         for kind, spent in outcome.judging.items():
             self.add("flowhawk_detector_seconds_total", spent, kind)
         for (kind, reason), times in outcome.degraded.items():
@@ -74,6 +74,10 @@ class Metrics(Registry):
         self._histogram("flowhawk_batch_seconds").observe(seconds)
         self._gauge("flowhawk_watermark_timestamp_seconds").set(max(outcome.watermark, 0))
         self._gauge("flowhawk_last_batch_timestamp_seconds").set(now)
+
+    def took(self, stage: str, seconds: float) -> None:
+        """Add how long one of `streams.pipeline.STAGES` took."""
+        self._histogram("flowhawk_stage_seconds").labels(stage).observe(seconds)
 
     def told(self, findings: Iterable[Finding]) -> None:
         """Add findings as they are published."""

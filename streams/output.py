@@ -7,11 +7,13 @@ So a worker that was presumed dead and wakes up can't overwrite what its success
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidProducerIdMapping, InvalidTxnState, KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, InvalidProducerIdMapping, InvalidTxnState, KafkaError, ProducerFenced
 
 from streams.errors import ServiceError
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
@@ -60,9 +62,12 @@ class Output:
         How to reach the broker.
     transactional_id
         Shuts out earlier writers with the same one; None writes without transactions and shuts out nobody.
+    linger_ms
+        How long a message waits for others that go with it.
     """
 
-    def __init__(self, kafka: KafkaSettings, transactional_id: str | None = None) -> None:
+    def __init__(self, kafka: KafkaSettings, transactional_id: str | None = None, *, linger_ms: int = 5) -> None:
+        self._linger_ms = linger_ms
         self._kafka = kafka
         self._transactional_id = transactional_id
         self._producer: AIOKafkaProducer | None = None
@@ -99,10 +104,11 @@ class Output:
             return
         topics = ", ".join(sorted({record.topic for record in records}))
         try:
-            async with asyncio.timeout(WRITE_SECONDS), self._lock:
+            # Transactions come one after the other; what needs none need not wait for others.
+            async with asyncio.timeout(WRITE_SECONDS), nullcontext() if self._transactional_id is None else self._lock:
                 if self._producer is None or not self._usable:
                     raise OutputError(f"{topics} cannot be written: {self._name} is closed, or failed before")
-                self._usable = False
+                self._usable = self._transactional_id is None
                 await self._write(self._producer, records)
                 self._usable = True
         except (ProducerFenced, InvalidTxnState, InvalidProducerIdMapping) as error:
@@ -124,7 +130,7 @@ class Output:
     def _arguments(self) -> dict[str, Any]:
         arguments = asyncio_arguments(self._kafka) | {
             "acks": "all",
-            "linger_ms": 5,
+            "linger_ms": self._linger_ms,
             "max_request_size": MAX_REQUEST_BYTES,
             "request_timeout_ms": WRITE_SECONDS * 1000,
         }
@@ -146,14 +152,24 @@ class Output:
 
 
 async def _send(producer: AIOKafkaProducer, records: Sequence[ProducerRecord]) -> None:
-    sent = [
-        await producer.send(
-            each.topic, each.value, each.key, partition=each.partition, headers=list(each.headers.items())
-        )
-        for each in records
-    ]
-    for each in sent:
-        await each
+    sent: list[asyncio.Future[Any]] = []
+    refused: IllegalOperation | None = None
+    for each in records:
+        try:
+            sent.append(
+                await producer.send(
+                    each.topic, each.value, each.key, partition=each.partition, headers=list(each.headers.items())
+                )
+            )
+        except IllegalOperation as error:
+            # The transaction has failed meanwhile, and what is on its way says why.
+            refused = error
+            break
+    for outcome in await asyncio.gather(*sent, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+    if refused is not None:
+        raise OutputError(str(refused))
 
 
 def _said(error: Exception) -> str:
@@ -162,8 +178,21 @@ def _said(error: Exception) -> str:
 
 async def stop(producer: AIOKafkaProducer) -> None:
     """Stop a producer, but don't wait long for a broker that is away."""
+    _let_drop(producer)
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await producer.stop()
     except (KafkaError, TimeoutError):
         await producer.client.close()
+
+
+def _let_drop(producer: AIOKafkaProducer) -> None:
+    """Look at what became of a writer that was shut out: asyncio logs errors that nobody looks at, as aiokafka does."""
+    accumulator, transactions = producer._message_accumulator, producer._txn_manager  # noqa: SLF001 - it tells nobody
+    batches = chain(*accumulator._batches.values(), accumulator._pending_batches)  # noqa: SLF001 - see above
+    waiters = [each._drain_waiter for each in batches]  # noqa: SLF001 - see above
+    if transactions is not None and transactions._transaction_waiter is not None:  # noqa: SLF001 - see above
+        waiters.append(transactions._transaction_waiter)  # noqa: SLF001 - see above
+    for waiter in waiters:
+        if waiter.done() and not waiter.cancelled():
+            waiter.exception()

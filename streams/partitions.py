@@ -1,8 +1,9 @@
 """The partitions of flows that this worker has: what it takes to work on one, from assignment to revocation."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -92,6 +93,21 @@ class Partitions(Positions):
     def get(self, partition: TP) -> Owned | None:
         """Return a partition, if it is owned."""
         return self._owned.get(partition)
+
+    def expected(self, partition: TP) -> int | None:
+        """Return the offset that must come next in a partition; None where nothing came yet, or it is not owned."""
+        return self.position(partition)
+
+    @property
+    def is_taking_over(self) -> bool:
+        """Whether a partition is being taken over, or worked on."""
+        return self.lock.locked()
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """See to it that nobody works with any state meanwhile."""
+        async with self.lock:
+            yield
 
     async def assigned(self, partition: TP) -> None:
         """Shut out whoever had the partition before, and take up the state it left."""
@@ -189,6 +205,23 @@ async def require_in_log(kafka: KafkaSettings, partition: TP, offset: int) -> No
     streams.checkpoint.CheckpointError
         When it does not, or the broker does not say.
     """
+    begin, end = await bounds(kafka, partition)
+    if not begin <= offset <= end:
+        raise CheckpointError(
+            f"the last checkpoint of {_name(partition)} goes on at offset {offset}, and the log holds {begin} to "
+            f"{end}: records were deleted before they were counted, or the topic was made anew; "
+            "begin anew without state (docs/runbooks/FlowhawkRestarting.md)"
+        )
+
+
+async def bounds(kafka: KafkaSettings, partition: TP) -> tuple[int, int]:
+    """Return where the log of a partition begins, and where it ends now.
+
+    Raises
+    ------
+    streams.checkpoint.CheckpointError
+        When the broker does not say.
+    """
     consumer = AIOKafkaConsumer(**asyncio_arguments(kafka), enable_auto_commit=False)
     asked = TopicPartition(*partition)
     try:
@@ -199,12 +232,7 @@ async def require_in_log(kafka: KafkaSettings, partition: TP, offset: int) -> No
         raise CheckpointError(f"the broker does not say where {_name(partition)} begins and ends: {error}") from error
     finally:
         await consumer.stop()
-    if not begin <= offset <= end:
-        raise CheckpointError(
-            f"the last checkpoint of {_name(partition)} goes on at offset {offset}, and the log holds {begin} to "
-            f"{end}: records were deleted before they were counted, or the topic was made anew; "
-            "begin anew without state (docs/runbooks/FlowhawkRestarting.md)"
-        )
+    return begin, end
 
 
 def _name(partition: TP) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from streams.errors import KafkaUnavailable
 from streams.http import HttpEndpoints
+from streams.kafka_settings import MOST_PARTS, Topic
 from streams.kept_sinks import KeptSinks
 from streams.log_limits import RateLimit
 from streams.metrics import Metrics
@@ -66,13 +67,13 @@ async def run(settings: Settings, read: Callable[[], Settings], limit: RateLimit
     Raises
     ------
     streams.errors.KafkaUnavailable
-        When no broker answers, a topic is missing, or the flows topic has more than one partition.
+        When no broker answers, a topic is missing, or one has a number of partitions that the topology cannot use.
     streams.errors.ServiceError
         When the port for metrics is taken.
     """
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     await asyncio.to_thread(_prepare_topics, settings)
-    log.info("starting", topics=len(settings.topics.all))
+    log.info("starting", topics=len(settings.topics.of(settings.topology)))
     stop = asyncio.Event()
     metrics = Metrics()
     limit.counted = partial(metrics.add, "flowhawk_log_suppressed_total", 1)
@@ -104,13 +105,37 @@ async def run(settings: Settings, read: Callable[[], Settings], limit: RateLimit
 
 def _prepare_topics(settings: Settings) -> None:
     if settings.topics.create:
-        create_topics(settings.kafka, settings.topics, report=log.info)
+        create_topics(settings.kafka, settings.topics, report=log.info, topology=settings.topology)
     else:
-        require_topics(settings.kafka, settings.topics.all)
+        require_topics(settings.kafka, settings.topics.of(settings.topology))
+    if settings.topology == "by-host":
+        _require_single(settings, settings.topics.partials, settings.topics.questions)
+        _require_parts(settings)
+        return
     flows = settings.topics.flows
     count = partition_count(settings.kafka, flows)
     if count != 1:
         raise KafkaUnavailable(
             f"topology direct reads a topic of one partition, and {flows.name} has {count}; "
-            "name another topic in topics.flows.name"
+            "name another topic in topics.flows.name, or set topology to by-host"
+        )
+
+
+def _require_single(settings: Settings, *topics: Topic) -> None:
+    for topic in topics:
+        count = partition_count(settings.kafka, topic)
+        if count != 1:
+            raise KafkaUnavailable(
+                f"{topic.name} has {count} partitions where it must have one, as everybody hears everything; delete it "
+                "while no worker runs, and create it again with: flowhawk topics create"
+            )
+
+
+def _require_parts(settings: Settings) -> None:
+    hosts = settings.topics.flows_by_host
+    count = partition_count(settings.kafka, hosts)
+    if count > MOST_PARTS:
+        raise KafkaUnavailable(
+            f"{hosts.name} has {count} partitions, above the {MOST_PARTS} shards of hosts that can be shared out; name "
+            "another topic in topics.flows_by_host.name"
         )

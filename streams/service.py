@@ -19,6 +19,7 @@ from faust.types import TP
 
 from streams.agents import WatchAgent
 from streams.app import build
+from streams.by_host.agents import ByHostAgents
 from streams.errors import FAILED, FlowhawkError, ServiceError
 from streams.kept_sinks import SinkChange
 from streams.metrics import Metrics
@@ -79,16 +80,21 @@ class Service:
     ) -> None:
         self.metrics = metrics or Metrics()
         topics = settings.topics
-        self.watch = WatchAgent(settings, self.metrics, consumed, durable=durable, failed=fail)
+        self.watch: WatchAgent | ByHostAgents
+        if settings.topology == "by-host":
+            self.watch = ByHostAgents(settings, self.metrics, fail)
+        else:
+            self.watch = WatchAgent(settings, self.metrics, consumed, durable=durable, failed=fail)
         self.notify = Notifier(settings.kafka, topics.findings.name, sinks, self.metrics, durable=durable)
         self.app = build(
             settings.kafka,
-            frozenset({topics.flows.name}),
+            frozenset(self.watch.agents),
             self.watch.partitions,
             self.watch.prepare,
             self.metrics.rebalanced,
         )
-        self._agent(topics.flows.name, "watch", self.watch.run)
+        for topic, name in self.watch.agents.items():
+            self._agent(topic, name, self.watch.run)
         # When this is sent, no event is under way any more, and offsets are not committed for the last time yet.
         self.app.on_before_shutdown.connect(self._last_checkpoint)
         self._flows = topics.flows.name
@@ -96,6 +102,7 @@ class Service:
         self._early_seconds = settings.time.early_seconds
         self._heartbeat_seconds = settings.watchdog.heartbeat_seconds if durable else None
         self._patience_seconds = settings.watchdog.stalled_seconds
+        self._read_to_the_end: Mapping[TP, int] = {}
         self._last_beat = asyncio.Event()
         self._beating: asyncio.Task[None] | None = None
         self._watchdog = Watchdog(settings.watchdog, time.monotonic())
@@ -111,7 +118,7 @@ class Service:
         except ConsumerNotStarted:
             return ["the service is starting"]
         if not assigned:
-            return [f"no partition of {self._flows} is assigned"]
+            return [f"no partition of {' or '.join(self.watch.agents)} is assigned"]
         return [
             f"the state of {each.topic}/{each.partition} is being restored"
             for each in assigned
@@ -120,6 +127,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         """Connect, start the agents, and begin to tell the sinks."""
+        await self.watch.start()
         await self._start()
         self.notify.start()
         self._tasks = [asyncio.create_task(self._keep_checkpointing(), name="checkpoints")]
@@ -152,7 +160,7 @@ class Service:
             await asyncio.wait({self._beating}, timeout=_LAST_BEAT_SECONDS)
             self._beating.cancel()
             await asyncio.wait({self._beating})
-        async with self.watch.partitions.lock:
+        async with self.watch.partitions.quiet():
             for task in self._tasks:
                 task.cancel()
 
@@ -169,7 +177,7 @@ class Service:
         # Threads that hang must not keep the watchdog from its round.
         with suppress(TimeoutError):
             async with asyncio.timeout(_ANSWER_SECONDS):
-                await self.watch.track()
+                await self.watch.track(self._read_to_the_end)
 
     async def retune(self, settings: Settings, sinks: SinkChange) -> None:
         """Apply what of the settings applies to a running service, see `streams.reload`, and change its sinks."""
@@ -196,7 +204,7 @@ class Service:
         while not starting.done():
             await asyncio.wait({starting}, timeout=self._patience_seconds)
             # How long restoring may take is not for the watchdog to say.
-            if not starting.done() and not self.watch.partitions.lock.locked():
+            if not starting.done() and not self.watch.partitions.is_taking_over:
                 late = f"it did not start within {self._patience_seconds:g} s; see above what Kafka's client says of it"
                 fail("the watchdog found that nothing goes on", ServiceError(late))
         try:
@@ -214,12 +222,19 @@ class Service:
             others = await self._progress_of_the_group(TP(self._flows, 0))
             self._show_lag({})
             return others
-        waiting = {}
+        waiting, ends = {}, {}
         for each in assigned:
-            owned = self.watch.partitions.get(each)
             # How long restoring may take is not for the watchdog to say.
-            if owned is not None:
-                waiting[each] = await self._behind(each, owned.pipeline.expected)
+            if self.watch.partitions.get(each) is not None:
+                position = self.watch.partitions.expected(each)
+                if position is None:
+                    position = await cast("BatchingConsumer", self.app.consumer).committed(each)
+                if position is None:
+                    position = int((await self.app.consumer.earliest_offsets(each))[each])
+                waiting[each] = await self._behind(each, position)
+                if waiting[each] <= 0:
+                    ends[each] = position
+        self._read_to_the_end = ends
         self._show_lag(waiting)
         return self.watch.progress, sum(waiting.values())
 
@@ -244,7 +259,7 @@ class Service:
         return end - cast("BatchingConsumer", self.app.consumer).behind_gap(partition, int(begin))
 
     def _assigned(self) -> list[TP]:
-        return sorted(each for each in self.app.consumer.assignment() if each.topic == self._flows)
+        return sorted(each for each in self.app.consumer.assignment() if each.topic in self.watch.agents)
 
     async def _keep_checkpointing(self) -> None:
         try:

@@ -47,6 +47,11 @@ class TimeSettings(BaseModel):
     early_seconds: float = Field(
         default=0.5, gt=0, description="How often `run` looks at open panes, to tell findings before they are certain."
     )
+    idle_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Silence after which nobody waits for a partition of flows any more, with the topology by-host.",
+    )
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -74,8 +79,9 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    topology: Literal["direct"] = Field(
-        default="direct", description="How the stages are laid out; direct runs all of them in one process."
+    topology: Literal["direct", "by-host"] = Field(
+        default="direct",
+        description="How the stages are laid out: direct runs all in one process, by-host shares them among workers.",
     )
     kafka: KafkaSettings = Field(default=KafkaSettings(), description="The broker.")
     topics: TopicSettings = Field(default=TopicSettings(), description="The topics.")

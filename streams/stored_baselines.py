@@ -2,102 +2,144 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Final
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from detectors.state import Change, below, prefixed
-from detectors.statistics.baseline_pieces import BaselineError
 from detectors.statistics.baselines import Baselines
-from streams.checkpoint import CheckpointError, Checkpoints
+from streams.by_host.division import WATCHED, Division, put_in, taken_out
+from streams.checkpoint import Checkpoints
 from streams.errors import KafkaUnavailable, ServiceError
-from streams.kafka_settings import KafkaSettings, asyncio_arguments
+from streams.kafka_settings import KafkaSettings, Topic, asyncio_arguments
 from streams.kafka_storage import KafkaStorage
 from streams.output import Output
 from streams.settings import Settings
-from streams.topics import ANSWER_SECONDS, require_topics
-
-_WHERE: Final = "watch/baselines"
-_PARTITION: Final = 0
-"""Topology direct reads one partition."""
+from streams.topics import ANSWER_SECONDS, partition_count, require_topics
 
 _RETRY_SECONDS: Final = 0.2
 _NO_WORKERS: Final = {"Empty", "Dead", ""}
 
 
-def taken_out(state: Sequence[Change]) -> Baselines:
-    """Return the baselines in a checkpoint.
+class Exported(NamedTuple):
+    """What was taken out of the checkpoints.
 
-    Raises
-    ------
-    streams.checkpoint.CheckpointError
-        When they cannot be used.
+    Attributes
+    ----------
+    baselines
+        What was learned.
+    parts
+        Out of how many partitions of hosts; 0 with the topology direct.
+    is_level
+        Whether these have come equally far.
     """
-    baselines = Baselines()
-    try:
-        baselines.restore(below(_WHERE, state))
-    except BaselineError as error:
-        raise CheckpointError(f"the baselines in the checkpoint: {error}") from error
-    return baselines
+
+    baselines: Baselines
+    parts: int = 0
+    is_level: bool = True
 
 
-def put_in(state: Sequence[Change], baselines: Baselines) -> list[Change]:
-    """Return a checkpoint with other baselines in it, and all else as it is."""
-    rest = [change for change in state if not change.name.startswith(f"{_WHERE}/")]
-    return [*rest, *prefixed(_WHERE, baselines.changes(whole=True))]
+class Imported(NamedTuple):
+    """What became of the checkpoints.
+
+    Attributes
+    ----------
+    parts
+        Among how many partitions of hosts it was divided; 0 with the topology direct.
+    is_new
+        Whether windows begin anew.
+    """
+
+    parts: int = 0
+    is_new: bool = False
 
 
-async def export(settings: Settings) -> Baselines:
-    """Take the baselines out of the last checkpoint; whoever runs is not disturbed.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the state of one source is kept."""
+
+    source: str
+    partition: int
+
+    def output(self, settings: Settings) -> Output:
+        return Output(settings.kafka, f"{settings.kafka.group_id}/{self.source}")
+
+    def checkpoints(self, settings: Settings, output: Output) -> tuple[KafkaStorage, Checkpoints]:
+        storage = KafkaStorage(settings.kafka, settings.topics.state.name, self.partition, self.source, output)
+        return storage, Checkpoints(storage)
+
+
+async def export(settings: Settings) -> Exported:
+    """Take the baselines out of the last checkpoints; whoever runs is not disturbed.
 
     Raises
     ------
     streams.errors.KafkaUnavailable, streams.errors.ServiceError
-        When it cannot be read, or there is none.
+        When they cannot be read, or there are none.
     """
-    await asyncio.to_thread(require_topics, settings.kafka, [settings.topics.state])
-    state = (await Checkpoints(_storage(settings, _output(settings))).load()).changes
-    if not state:
+    places = await _places(settings)
+    states = [(await place.checkpoints(settings, place.output(settings))[1].load()).changes for place in places]
+    if not any(states):
         group, topic = settings.kafka.group_id, settings.topics.state.name
         raise ServiceError(f"the topic {topic} holds no checkpoint of the group {group}; run the service first")
-    return taken_out(state)
+    if settings.topology == "direct":
+        return Exported(taken_out(WATCHED, states[0]))
+    division = Division(states[:-1], states[-1])
+    return Exported(division.gathered(), len(division.parts), division.is_level)
 
 
-async def put(settings: Settings, baselines: Baselines) -> None:
-    """Write a checkpoint with these baselines, for the next worker that starts.
+async def put(settings: Settings, learned: Baselines) -> Imported:
+    """Write checkpoints with these baselines, for the next workers that start.
+
+    Where it breaks off, do it again before any worker starts.
 
     Raises
     ------
     streams.errors.KafkaUnavailable, streams.errors.ServiceError
-        When a worker runs, or Kafka does not take it. Then nothing is changed.
+        When a worker runs, or Kafka does not take it.
     """
-    await asyncio.to_thread(require_topics, settings.kafka, [settings.topics.state])
+    places = await _places(settings)
     await _require_no_worker(settings.kafka)
-    output = _output(settings)
-    storage = _storage(settings, output)
-    try:
-        # A worker that starts meanwhile shuts this writer out, or is shut out itself and started again.
-        await output.start()
-        checkpoints = Checkpoints(storage)
-        await checkpoints.save(put_in((await checkpoints.load()).changes, baselines))
-    finally:
-        await storage.close()
-        await output.close()
+    async with AsyncExitStack() as stack:
+        several: list[Checkpoints] = []
+        for place in places:
+            output = place.output(settings)
+            stack.push_async_callback(output.close)
+            # A worker that starts meanwhile shuts this writer out, or is shut out itself and started again.
+            await output.start()
+            storage, checkpoints = place.checkpoints(settings, output)
+            stack.push_async_callback(storage.close)
+            several.append(checkpoints)
+        states = [(await checkpoints.load()).changes for checkpoints in several]
+        if settings.topology == "direct":
+            await several[0].save(put_in(WATCHED, states[0], learned))
+            return Imported()
+        division = Division(states[:-1], states[-1])
+        flows = settings.topics.flows
+        sources = [f"{flows.name}/{each}" for each in range(await _partitions(settings, flows))]
+        after = division.with_baselines(learned, settings, sources)
+        for checkpoints, state in zip(several, [*after.parts, after.judge], strict=True):
+            await checkpoints.save(state)
+        return Imported(len(after.parts), not division.fits)
 
 
-def _source(settings: Settings) -> str:
-    return f"{settings.topics.flows.name}/{_PARTITION}"
+async def _places(settings: Settings) -> list[_Place]:
+    """Say where the state of each partition is kept, and with the topology by-host that of the incidents stage last."""
+    topics = settings.topics
+    await asyncio.to_thread(require_topics, settings.kafka, [topics.state])
+    if settings.topology == "direct":
+        # It reads one partition.
+        return [_Place(f"{topics.flows.name}/0", 0)]
+    await asyncio.to_thread(require_topics, settings.kafka, topics.of(settings.topology))
+    hosts, state = await _partitions(settings, topics.flows_by_host), await _partitions(settings, topics.state)
+    places = [_Place(f"{topics.flows_by_host.name}/{each}", each % state) for each in range(hosts)]
+    return [*places, _Place(f"{topics.partials.name}/0", 0)]
 
 
-def _output(settings: Settings) -> Output:
-    return Output(settings.kafka, f"{settings.kafka.group_id}/{_source(settings)}")
-
-
-def _storage(settings: Settings, output: Output) -> KafkaStorage:
-    return KafkaStorage(settings.kafka, settings.topics.state.name, _PARTITION, _source(settings), output)
+async def _partitions(settings: Settings, topic: Topic) -> int:
+    return await asyncio.to_thread(partition_count, settings.kafka, topic)
 
 
 async def _require_no_worker(kafka: KafkaSettings) -> None:

@@ -19,7 +19,10 @@ _TOPIC_ALREADY_EXISTS: Final = 36
 
 
 def create_topics(
-    kafka: KafkaSettings, topics: TopicSettings, report: Callable[[str], None] | None = None
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    report: Callable[[str], None] | None = None,
+    topology: str = "direct",
 ) -> list[str]:
     """Create the topics that are missing; what exists stays as it is.
 
@@ -31,6 +34,8 @@ def create_topics(
         The topics.
     report
         Is called with one line a topic: created, there already, or there with another number of partitions.
+    topology
+        For which topology.
 
     Returns
     -------
@@ -44,11 +49,12 @@ def create_topics(
     """
     with _administration(kafka) as admin:
         there = _partitions(admin)
-        wanted = {topic.name: topic for topic in topics.all if topic.name not in there}
+        needed = topics.of(topology)
+        wanted = {topic.name: topic for topic in needed if topic.name not in there}
         refusals = _create(admin, wanted.values()) if wanted else {}
     created = [name for name in wanted if name not in refusals]
     if report is not None:
-        for topic in topics.all:
+        for topic in needed:
             if topic.name in created:
                 report(f"{topic.name}: created, {_counted(topic.partitions)}")
             elif topic.name in there:

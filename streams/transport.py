@@ -259,6 +259,9 @@ class BatchingConsumer(driver.Consumer):
     async def _find_position(self, partition: TP) -> None:
         try:
             await self._batching.positions.assigned(partition)
+            if self.app.should_stop:
+                # Nothing is read any more, and the thread that would seek may be gone.
+                return
             await self._seek_to_position(partition)
         except IllegalStateError:
             _LOGGER.info("%s was revoked before its position was found", partition)

@@ -166,7 +166,8 @@ class Up:
         kafka = self._settings.kafka.model_copy(
             update={"bootstrap_servers": (address,), "security_protocol": "PLAINTEXT", "fetch_wait_ms": FETCH_WAIT_MS}
         )
-        return self._settings.model_copy(update={"kafka": kafka})
+        # One process has all partitions there are, and a broker that keeps nothing has no use for others.
+        return self._settings.model_copy(update={"kafka": kafka, "topology": "direct"})
 
     async def _until_done(self, service: Service, settings: Settings, stop: asyncio.Event) -> None:
         begun = counted = time.monotonic()

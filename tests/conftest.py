@@ -9,7 +9,9 @@ import hypothesis
 import pytest
 
 from streams.kafka_settings import TopicSettings
-from tests.kafka.broker import KafkaBroker, missing_programs
+from tests.kafka.broker import KafkaBroker
+from tests.kafka.cluster import KafkaCluster
+from tests.kafka.libraries import missing_programs
 
 _NEEDS_BROKER = "needs a real Kafka broker"
 
@@ -33,7 +35,7 @@ def pytest_report_header() -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {"kafka_broker", "own_kafka_broker"} & set(getattr(item, "fixturenames", ())):
+        if {"kafka_broker", "own_kafka_broker", "kafka_cluster"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("kafka")
 
 
@@ -77,6 +79,22 @@ def own_kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka
         yield broker
 
 
+@pytest.fixture(scope="module")
+def shared_kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Give the cluster that the tests of a module share, in whatever state the last one left it."""
+    _require_broker_programs()
+    with KafkaCluster(tmp_path_factory.mktemp("kafka-cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def kafka_cluster(shared_kafka_cluster: KafkaCluster) -> KafkaCluster:
+    """Give three brokers, all running and in sync; a test may kill and start any of them."""
+    shared_kafka_cluster.start(*shared_kafka_cluster.dead)
+    shared_kafka_cluster.wait_until_in_sync()
+    return shared_kafka_cluster
+
+
 @pytest.fixture
 def topic_names() -> Callable[[str], str]:
     """Give a function that turns a name into one that no other test has."""
@@ -91,6 +109,7 @@ def topic_settings(topic_names: Callable[[str], str]) -> TopicSettings:
     return TopicSettings(
         **{
             field: getattr(usual, field).model_copy(update={"name": topic_names(getattr(usual, field).name)})
-            for field in ("flows", "flows_dead_letter", "flows_late", "findings", "state", "positions")
+            for field in TopicSettings.model_fields
+            if field != "create"
         }
     )

@@ -51,6 +51,7 @@ TESTED_ELSEWHERE: Final = {
     "streams/generate/guesses.py": "tests/streams/generate/test_attacks.py",
     "streams/generate/leaks.py": "tests/streams/generate/test_attacks.py",
     "streams/generate/transfers.py": "tests/streams/generate/test_lookalikes.py",
+    "detectors/guesses.py": "tests/detectors/test_brute_force.py",
     "detectors/uploads.py": "tests/detectors/test_exfiltration.py",
     "detectors/snapshot.py": "tests/detectors/test_checks.py",
     "streams/generate/lookalikes.py": "tests/streams/generate/test_episodes.py",

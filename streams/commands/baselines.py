@@ -31,8 +31,12 @@ def export_(config: Path | None, file: Path) -> None:
     from streams import baseline_files, stored_baselines
     from streams.settings import load
 
-    pasts = baseline_files.write(file, asyncio.run(stored_baselines.export(load(config))))
+    exported = asyncio.run(stored_baselines.export(load(config)))
+    pasts = baseline_files.write(file, exported.baselines)
     click.echo(f"{file}: {pasts} pasts of hosts", err=True)
+    if exported.parts:
+        said = "all equally far" if exported.is_level else "not all equally far: leave their number as it is for now"
+        click.echo(f"{exported.parts} partitions of hosts, {said}", err=True)
 
 
 @command.command(name="import")
@@ -41,7 +45,8 @@ def export_(config: Path | None, file: Path) -> None:
 def import_(config: Path | None, file: Path) -> None:
     """Let the service begin with the baselines in FILE.
 
-    They replace what it has learned itself; windows and findings stay. It is refused while a worker runs.
+    They replace what it has learned itself; windows and findings stay. It is refused while a worker runs. Where the
+    number of partitions of hosts has changed, they are divided among those there are now, and windows begin anew.
     """
     import asyncio
 
@@ -50,5 +55,8 @@ def import_(config: Path | None, file: Path) -> None:
 
     settings = load(config)
     baselines = baseline_files.read(file)
-    asyncio.run(stored_baselines.put(settings, baselines))
+    imported = asyncio.run(stored_baselines.put(settings, baselines))
+    if imported.parts:
+        windows = "begin anew" if imported.is_new else "stay as they are"
+        click.echo(f"divided among {imported.parts} partitions of hosts; windows {windows}", err=True)
     click.echo(f"{file}: {baselines.hosts} pasts of hosts; the next worker that starts has them", err=True)

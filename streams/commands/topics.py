@@ -25,4 +25,4 @@ def create(config: Path | None) -> None:
     settings = load(config)
     # The client logs every attempt; what matters is in the error.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    create_topics(settings.kafka, settings.topics, report=click.echo)
+    create_topics(settings.kafka, settings.topics, report=click.echo, topology=settings.topology)

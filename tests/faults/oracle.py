@@ -1,6 +1,7 @@
 """What the state must be, worked out from the lines alone with dictionaries: it shares no code with what it judges."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, NamedTuple
 
@@ -60,10 +61,15 @@ def told_apart(lines: Iterable[str]) -> tuple[list[str], list[str]]:
     late: list[str] = []
     newest = 0
     for line in lines:
-        end = int(line.split()[_END])
-        (late if end // 60 < (newest - ALLOWED_LATENESS_SECONDS) // 60 else in_time).append(line)
-        newest = max(newest, end)
+        ended = end(line)
+        (late if ended // 60 < (newest - ALLOWED_LATENESS_SECONDS) // 60 else in_time).append(line)
+        newest = max(newest, ended)
     return in_time, late
+
+
+def end(line: str) -> int:
+    """Return when a record ends, epoch seconds."""
+    return int(line.split()[_END])
 
 
 def contacts(lines: Iterable[str]) -> dict[Key, Counts]:
@@ -83,6 +89,17 @@ def volumes(lines: Iterable[str]) -> dict[Key, Counts]:
             for pane, counts in _shares(row).items():
                 add(found, Volume(pane, row["srcaddr"], row["dstaddr"], _reporter(row)), counts)
     return found
+
+
+def concerned(line: str) -> set[str]:
+    """Name whom a line is about: both ends, and the gateway that forwards for one outside."""
+    row = dict(zip(FIELDS.split(), line.split(), strict=True))
+    if row["log-status"] != "OK":
+        return set()
+    true = _with_true_ends(row)
+    ends = ("srcaddr", "dstaddr")
+    gateways = [row[end] for end in ends if true[end] != row[end] and not _internal(true[end])]
+    return {*(true[end] for end in ends), *gateways[:1]}
 
 
 def of_default_format(line: str) -> str:
@@ -191,6 +208,7 @@ def _answers(source: int, destination: int, flags: int) -> bool:
     return source < 32768 <= destination
 
 
+@cache
 def _internal(address: str) -> bool:
     parsed = ip_address(address)
     return any(parsed in network for network in INTERNAL if network.version == parsed.version)

@@ -1,6 +1,7 @@
 """Workers under a supervisor, as systemd or Kubernetes would keep them: whatever ends is started again."""
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -77,22 +78,34 @@ class Worker:
         """Stop it in the middle of whatever it does."""
         self._signal(signal.SIGSTOP)
 
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
     def resume_until_it_lets_go(self) -> None:
         """Let it go on, and wait until it knows that others have what it had: it lets go, or ends."""
         ended, let_go = len(self.ended), self.errors.count(_LET_GO)
-        self._signal(signal.SIGCONT)
+        self.resume()
         for _ in every(0.02, seconds=_START_SECONDS):
             # It may have been paused while it was still taking over, and then has nothing to let go.
-            known = not self.has_the_partition or self.errors.count(_LET_GO) > let_go
+            known = not self.has_any or self.errors.count(_LET_GO) > let_go
             if known or len(self.ended) > ended:
                 return
         raise AssertionError(f"{self.name} does not let go: {self.errors}")
 
     @property
-    def has_the_partition(self) -> bool:
-        """Whether the process that runs now says so."""
+    def has_any(self) -> bool:
+        """Whether the process that runs now says that it has a partition of anything."""
         said = self.errors
         return said.count(" took over ") > said.count(_LET_GO)
+
+    def has(self, source: str) -> bool:
+        """Whether the process that runs now says that it has a partition."""
+        return self._last_said_of(source) == "took over"
+
+    def takes(self, source: str) -> bool:
+        """Whether it says that it has a partition, or is about to."""
+        return self._last_said_of(source) in {"taking over", "took over"}
 
     def terminate(self, *, seconds: float) -> int:
         """Ask it to end, and return its status; fail when it takes longer."""
@@ -115,6 +128,10 @@ class Worker:
     @property
     def _log(self) -> Path:
         return self._folder / f"{self.name}.{self._starts}.err"
+
+    def _last_said_of(self, source: str) -> str:
+        said = re.findall(rf" (taking over|took over|let go) .* source={re.escape(source)}$", self.errors, re.MULTILINE)
+        return str(said[-1]) if said else ""
 
     def _end(self, number: signal.Signals, *, seconds: float) -> int:
         before = len(self.ended)

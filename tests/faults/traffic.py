@@ -84,6 +84,8 @@ class Publishing(Beside):
         Where to.
     values
         The messages.
+    partitions
+        Among how many partitions they are spread.
     seconds
         How long it takes while the test has more to do.
     chance
@@ -97,10 +99,18 @@ class Publishing(Beside):
     """
 
     def __init__(
-        self, bootstrap: str, topic: str, values: Sequence[Value], *, seconds: float, chance: random.Random
+        self,
+        bootstrap: str,
+        topic: str,
+        values: Sequence[Value],
+        *,
+        partitions: int = 1,
+        seconds: float,
+        chance: random.Random,
     ) -> None:
         super().__init__()
-        self._bootstrap, self._topic, self._values = bootstrap, topic, values
+        self._bootstrap, self._topic = bootstrap, topic
+        self._values = [(value, chance.randrange(partitions)) for value in values]
         self._seconds, self._chance = seconds, chance
         self.share = 0.0
 
@@ -112,7 +122,10 @@ class Publishing(Beside):
             with suppress(KafkaError), KafkaProducer(bootstrap_servers=self._bootstrap, acks="all") as producer:
                 while at < len(self._values):
                     size = self._chance.randrange(1, 30)
-                    sent = [producer.send(self._topic, each, key=b"", partition=0) for each in self._values[at:][:size]]
+                    sent = [
+                        producer.send(self._topic, value, key=b"", partition=partition)
+                        for value, partition in self._values[at:][:size]
+                    ]
                     for each in sent:
                         each.get(timeout=_ANSWER_SECONDS)
                     at += size

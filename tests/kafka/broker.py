@@ -1,23 +1,18 @@
 """A real Kafka broker: one KRaft node out of Maven artifacts, on loopback, with ports and data of its own."""
 
-import fcntl
-import hashlib
-import os
-import secrets
-import shutil
-import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
+
+from tests.kafka.libraries import BrokerError, libraries
+from tests.kafka.ports import Ports, accepts
 
 USER: Final = "flowhawk"
 PASSWORD: Final = "correct horse"  # noqa: S105 - of a broker that lives as long as a test
 
-_POM: Final = Path(__file__).with_name("pom.xml")
-_TARGET: Final = _POM.parent / "target"
 _START_SECONDS: Final = 180
 _STOP_SECONDS: Final = 20
 _CLUSTER_ID: Final = "Zmxvd2hhd2stdGVzdC0wMQ"
@@ -30,8 +25,8 @@ _JAVA_OPTIONS: Final = (
 )
 _PROPERTIES: Final = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={number}
+controller.quorum.voters={voters}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
@@ -45,59 +40,22 @@ listener.name.sasl_plaintext.plain.sasl.jaas.config=\
 org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}="{password}";
 log.dirs={data}
 auto.create.topics.enable=false
+default.replication.factor={replication}
+min.insync.replicas={in_sync}
 offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replication}
 transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replication}
+transaction.state.log.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replication}
+share.coordinator.state.topic.min.isr={in_sync}
 group.initial.rebalance.delay.ms=0
 log.cleaner.backoff.ms=100
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
+replica.lag.time.max.ms=3000
 """
-
-
-class BrokerError(RuntimeError):
-    """The broker, or what it is made of, could not be had; the text holds the end of its log."""
-
-
-def missing_programs() -> list[str]:
-    """Name what has to be installed before a broker can run; empty when nothing is missing."""
-    needed = ["java"] if _libraries_are_complete() else ["java", "mvn"]
-    return [name for name in needed if shutil.which(name) is None]
-
-
-def libraries() -> Path:
-    """Return the folder of the broker's jars, fetched by Maven the first time; safe in many processes at once.
-
-    Raises
-    ------
-    BrokerError
-        When Maven fails.
-    """
-    folder = _TARGET / "libs"
-    _TARGET.mkdir(exist_ok=True)
-    with (_TARGET / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _libraries_are_complete():
-            shutil.rmtree(folder, ignore_errors=True)
-            command = [
-                "mvn",
-                "-q",
-                "-B",
-                "-f",
-                str(_POM),
-                "dependency:copy-dependencies",
-                f"-DoutputDirectory={folder}",
-            ]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise BrokerError(f"Maven cannot fetch the broker:\n{(done.stdout + done.stderr)[-4000:]}")
-            _stamp().write_text(_version())
-    return folder
 
 
 class KafkaBroker:
@@ -107,21 +65,34 @@ class KafkaBroker:
     ----------
     folder
         An empty folder for its data, configuration and log.
+    number
+        Its id among the brokers.
+    brokers
+        The ports of all brokers of its cluster, by id; unless given, it is alone. Topics have a copy on each, and take
+        what most of them have.
     java_options
         Options of its Java runtime; unless given, it starts quickly and needs little memory.
     """
 
-    def __init__(self, folder: Path, *, java_options: Sequence[str] = _JAVA_OPTIONS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        number: int = 1,
+        brokers: Mapping[int, Ports] | None = None,
+        java_options: Sequence[str] = _JAVA_OPTIONS,
+    ) -> None:
+        self.number = number
         self._folder = folder
+        self._brokers = brokers or {number: Ports.free(1)[0]}
         self._java_options = java_options
         self._libraries = libraries()
-        self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
         """Where it listens without login, host:port."""
-        return f"127.0.0.1:{self._ports['plain']}"
+        return f"127.0.0.1:{self._ports.plain}"
 
     @property
     def sasl_bootstrap(self) -> str:
@@ -130,12 +101,17 @@ class KafkaBroker:
         With PLAIN and SCRAM-SHA-512 it knows `USER` with `PASSWORD`; with OAUTHBEARER it takes tokens that nobody has
         signed.
         """
-        return f"127.0.0.1:{self._ports['sasl']}"
+        return f"127.0.0.1:{self._ports.sasl}"
 
     @property
     def pid(self) -> int:
         """Process id of the running broker."""
         return self._running().pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended since, in whatever way."""
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> Self:
         """Start it and wait until it answers.
@@ -145,16 +121,46 @@ class KafkaBroker:
         BrokerError
             When it ends instead, or does not answer in time.
         """
-        if self._process is not None:
-            raise BrokerError("the broker is started already")
-        if not self._ports:
+        self.launch()
+        self.wait_until_it_answers()
+        return self
+
+    def launch(self) -> None:
+        """Start it and do not wait: one of several answers only when most of them are there.
+
+        Raises
+        ------
+        BrokerError
+            When it runs already, or its data folder cannot be made.
+        """
+        if self.is_running:
+            raise BrokerError(f"broker {self.number} is started already")
+        if not (self._data / "meta.properties").exists():
             self._format()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._java("kafka.Kafka", str(self._configuration)), stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-        self._wait_until_it_answers()
-        return self
+
+    def wait_until_it_answers(self) -> None:
+        """Wait until it takes part in its cluster, by its own account.
+
+        Raises
+        ------
+        BrokerError
+            When it ends instead, or does not answer in time.
+        """
+        process = self._running()
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                self._process = None
+                raise BrokerError(f"broker {self.number} ended with {process.returncode}:\n{self._end_of_log()}")
+            if accepts(self._ports.plain) and self._takes_part():
+                return
+            time.sleep(0.05)
+        self.kill()
+        raise BrokerError(f"broker {self.number} does not answer within {_START_SECONDS} s:\n{self._end_of_log()}")
 
     def stop(self) -> None:
         """Let it end in order."""
@@ -179,6 +185,34 @@ class KafkaBroker:
         self.stop()
         self.start()
 
+    def metadata(self) -> dict[str, Any]:
+        """Ask it what it knows of its cluster: the brokers that are up, and the partitions of all topics.
+
+        Raises
+        ------
+        BrokerError
+            When it does not answer, or does not take part in its cluster.
+        """
+        from kafka.admin import KafkaAdminClient  # noqa: PLC0415 - its warnings are settled once pytest is configured
+        from kafka.errors import KafkaError  # noqa: PLC0415
+        from kafka.protocol.metadata import MetadataRequest  # noqa: PLC0415
+
+        try:
+            with KafkaAdminClient(
+                bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=10_000, reconnect_backoff_max_ms=100
+            ) as admin:
+                # The client's own methods ask any broker, and another one may not know yet what this one knows.
+                async def ask() -> dict[str, Any]:
+                    request = MetadataRequest(topics=None, allow_auto_topic_creation=False)
+                    response = await admin._manager.send(request, node_id=self.number)
+                    found: dict[str, Any] = response.to_dict()
+                    return found
+
+                answer: dict[str, Any] = admin._manager.run(ask)
+        except KafkaError as error:
+            raise BrokerError(f"broker {self.number} does not say what it knows: {error!r}") from error
+        return answer
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -189,8 +223,16 @@ class KafkaBroker:
             self.stop()
 
     @property
+    def _ports(self) -> Ports:
+        return self._brokers[self.number]
+
+    @property
     def _configuration(self) -> Path:
         return self._folder / "server.properties"
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "data"
 
     @property
     def _log(self) -> Path:
@@ -198,17 +240,25 @@ class KafkaBroker:
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None:
-            raise BrokerError("the broker is not running")
+            raise BrokerError(f"broker {self.number} is not running")
         return self._process
 
     def _java(self, *arguments: str) -> list[str]:
         return ["java", *self._java_options, "-cp", f"{self._libraries}/*", *arguments]
 
     def _format(self) -> None:
-        plain, sasl, controller = _free_ports(3)
+        voters = [f"{number}@127.0.0.1:{ports.controller}" for number, ports in self._brokers.items()]
+        copies = len(self._brokers)
         self._configuration.write_text(
             _PROPERTIES.format(
-                plain=plain, sasl=sasl, controller=controller, data=self._folder / "data", user=USER, password=PASSWORD
+                **self._ports._asdict(),
+                number=self.number,
+                voters=",".join(voters),
+                data=self._data,
+                user=USER,
+                password=PASSWORD,
+                replication=copies,
+                in_sync=copies // 2 + 1,
             )
         )
         command = self._java(
@@ -217,72 +267,13 @@ class KafkaBroker:
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise BrokerError(f"the broker's data folder cannot be formatted:\n{done.stdout + done.stderr}")
-        self._ports = {"plain": plain, "sasl": sasl, "controller": controller}
+            raise BrokerError(f"the data folder of broker {self.number} cannot be made:\n{done.stdout + done.stderr}")
 
-    def _wait_until_it_answers(self) -> None:
-        process = self._running()
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                self._process = None
-                raise BrokerError(f"the broker ended with {process.returncode}:\n{self._end_of_log()}")
-            if _accepts(self._ports["plain"]) and self._answers():
-                return
-            time.sleep(0.05)
-        self.kill()
-        raise BrokerError(f"the broker does not answer within {_START_SECONDS} s:\n{self._end_of_log()}")
-
-    def _answers(self) -> bool:
-        from kafka.admin import KafkaAdminClient  # noqa: PLC0415 - its warnings are settled once pytest is configured
-        from kafka.errors import KafkaError  # noqa: PLC0415
-
+    def _takes_part(self) -> bool:
         try:
-            with KafkaAdminClient(
-                bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=10_000, reconnect_backoff_max_ms=100
-            ) as admin:
-                return any(not broker["is_fenced"] for broker in admin.describe_cluster()["brokers"])
-        except KafkaError:
+            return self.number in {each["node_id"] for each in self.metadata()["brokers"]}
+        except BrokerError:
             return False
 
     def _end_of_log(self) -> str:
         return self._log.read_text(errors="replace")[-4000:]
-
-
-def _version() -> str:
-    return hashlib.sha256(_POM.read_bytes()).hexdigest()
-
-
-def _stamp() -> Path:
-    return _TARGET / "libs" / "complete"
-
-
-def _libraries_are_complete() -> bool:
-    return _stamp().is_file() and _stamp().read_text() == _version()
-
-
-def _free_ports(count: int) -> list[int]:
-    # Below the ports that the system gives to outgoing connections: there nobody takes the port of a broker that
-    # is down for a moment. One range for each process keeps test runs on one machine apart.
-    first = 12_000 + os.getpid() % 200 * 100
-    free: list[int] = []
-    while len(free) < count:
-        port = first + secrets.randbelow(100)
-        if port not in free and not _accepts(port) and _can_listen(port):
-            free.append(port)
-    return free
-
-
-def _can_listen(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

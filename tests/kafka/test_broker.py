@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from tests.kafka.broker import KafkaBroker, missing_programs
+from tests.kafka.broker import KafkaBroker
+from tests.kafka.libraries import BrokerError, missing_programs
 
 
 def _write(broker: KafkaBroker, topic: str, value: bytes) -> None:
@@ -51,6 +53,17 @@ def test_what_was_written_survives_kill_and_restart_on_the_same_address(own_kafk
     assert broker.bootstrap == address
     assert len({first, second, broker.pid}) == 3
     assert _read(broker, "kept") == [b"before the kill", b"before the restart"]
+
+
+def test_one_that_ends_instead_of_answering_says_the_end_of_its_log(tmp_path: Path) -> None:
+    with KafkaBroker(tmp_path) as broker:
+        broker.kill()
+        mark = tmp_path / "data" / "meta.properties"
+        mark.write_text(mark.read_text().replace("node.id=1", "node.id=2"))
+
+        with pytest.raises(BrokerError, match=r"(?s)broker 1 ended with 1:\n.*node.id"):
+            broker.start()
+        assert not broker.is_running
 
 
 def test_two_brokers_run_side_by_side(kafka_broker: KafkaBroker, own_kafka_broker: KafkaBroker) -> None:

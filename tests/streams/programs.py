@@ -53,6 +53,9 @@ def environment_of(bootstrap: str, topics: TopicSettings) -> dict[str, str]:
         "FLOWHAWK__TOPICS__FINDINGS__NAME": topics.findings.name,
         "FLOWHAWK__TOPICS__STATE__NAME": topics.state.name,
         "FLOWHAWK__TOPICS__POSITIONS__NAME": topics.positions.name,
+        "FLOWHAWK__TOPICS__FLOWS_BY_HOST__NAME": topics.flows_by_host.name,
+        "FLOWHAWK__TOPICS__PARTIALS__NAME": topics.partials.name,
+        "FLOWHAWK__TOPICS__QUESTIONS__NAME": topics.questions.name,
     }
 
 

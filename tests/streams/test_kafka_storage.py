@@ -1,12 +1,14 @@
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from detectors.state import Change
 from streams.checkpoint import Checkpoints
-from streams.kafka_settings import KafkaSettings, TopicSettings
+from streams.kafka_settings import KafkaSettings, TopicSettings, asyncio_arguments
 from streams.kafka_storage import KafkaStorage
 from streams.output import FencedError, Output
 from streams.topics import create_topics
@@ -45,6 +47,21 @@ async def test_what_is_written_can_be_read_by_whoever_comes_next(
         await first.seal("m", b"4")
     async with storage(kafka, topic_settings) as second:
         assert await second.read() == {"a": b"11", "c": b"3", "m": b"4"}
+
+
+async def test_what_is_behind_a_transaction_that_somebody_left_unfinished_is_waited_for(
+    kafka: KafkaSettings, topic_settings: TopicSettings
+) -> None:
+    dead = AIOKafkaProducer(**asyncio_arguments(kafka), transactional_id=f"{kafka.group_id}/flows/1")
+    async with storage(kafka, topic_settings) as opened, dead:
+        await dead.begin_transaction()
+        await dead.send_and_wait(topic_settings.state.name, b"half", f"{kafka.group_id}/flows/1/m".encode())
+        await opened.seal("m", b"1")
+        reading = asyncio.create_task(opened.read())
+        await asyncio.wait({reading}, timeout=1)
+        assert not reading.done()
+        await dead.abort_transaction()
+        assert await reading == {"m": b"1"}
 
 
 async def test_reading_does_not_wait_for_more_behind_the_mark_of_a_transaction(

@@ -1,4 +1,6 @@
 import asyncio
+import gc
+from typing import Any
 
 import pytest
 from aiokafka.errors import ProducerFenced
@@ -85,6 +87,44 @@ async def test_a_writer_that_was_shut_out_is_told_so(kafka: KafkaSettings, topic
     assert await asyncio.to_thread(found, kafka, late) == [b"new"]
     await new.close()
     await old.close()
+
+
+async def test_a_writer_that_is_shut_out_in_the_middle_of_many_records_is_told_so(
+    kafka: KafkaSettings, topic_settings: TopicSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Output(kafka, kafka.group_id), Output(kafka, kafka.group_id)
+    await old.start()
+    await new.start()
+    producer = old._producer
+    assert producer is not None
+    send, sender = producer.send, producer._sender.sender_task
+
+    async def send_slowly(*arguments: Any, **options: Any) -> Any:
+        sent = await send(*arguments, **options)
+        await asyncio.wait({sender})
+        return sent
+
+    monkeypatch.setattr(producer, "send", send_slowly)
+    with pytest.raises(FencedError):
+        await old.write([ProducerRecord(topic_settings.flows_late.name, b"old")] * 3)
+    await new.close()
+    await old.close()
+
+
+async def test_a_writer_that_was_shut_out_and_let_go_leaves_no_errors_that_nobody_looked_at(
+    kafka: KafkaSettings, topic_settings: TopicSettings
+) -> None:
+    left: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(context))
+    old, new = Output(kafka, kafka.group_id), Output(kafka, kafka.group_id)
+    await old.start()
+    await new.start()
+    with pytest.raises(FencedError):
+        await old.write([ProducerRecord(topic_settings.flows_late.name, b"old")])
+    await old.close()
+    await new.close()
+    gc.collect()
+    assert left == []
 
 
 async def test_others_are_not_shut_out(kafka: KafkaSettings, topic_settings: TopicSettings) -> None:

@@ -13,6 +13,7 @@ from faust.types import TP
 from pydantic import BaseModel
 
 from detectors.finding import Finding
+from streams.agents import WatchAgent
 from streams.checkpoint_settings import CheckpointSettings
 from streams.errors import FAILED, ServiceError
 from streams.kafka_settings import KafkaSettings, TopicSettings
@@ -69,6 +70,11 @@ def publish(settings: Settings, topic: str, *values: bytes) -> None:
     write(settings.kafka.bootstrap_servers[0], topic, values)
 
 
+def agents(service: Service) -> WatchAgent:
+    assert isinstance(service.watch, WatchAgent)
+    return service.watch
+
+
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - the broker tells nobody
@@ -118,7 +124,7 @@ async def test_it_says_how_far_behind_it_is_and_that_its_parts_live(settings: Se
         assert caught_up() >= begun
         await asyncio.to_thread(publish, settings, flows, block(scan()))
         await until(lambda: bool(batches))
-        async with service.watch.partitions.lock:
+        async with agents(service).partitions.lock:
             # What is published now waits.
             await asyncio.to_thread(publish, settings, flows, block(scan()), block(scan()))
             await service.require_progress()
@@ -159,7 +165,7 @@ async def test_a_thread_that_hangs_does_not_keep_the_watchdog_from_its_round(
     service = Service(settings, [])
     async with service:
         await until(lambda: not service.not_ready())
-        service.watch._executor.submit(go_on.wait, 30)
+        agents(service)._executor.submit(go_on.wait, 30)
         await service.track()
         assert service.metrics.value("flowhawk_heartbeat_timestamp_seconds", {"stage": "judge"}) == 0
         go_on.set()
@@ -186,7 +192,7 @@ async def test_a_heartbeat_goes_from_the_stages_through_the_topic_to_a_sink(sett
         await until(lambda: arrived() > 0)
         first = arrived()
         await until(lambda: arrived() > first)
-        service.watch._executor.submit(hang)
+        agents(service)._executor.submit(hang)
         await until(hangs.is_set)
         since = time.time()
         await until(lambda: ticked() > since + 1)
@@ -204,7 +210,7 @@ async def test_a_heartbeat_that_cannot_be_written_keeps_the_service_from_nothing
     hangs = asyncio.Event()
 
     async def never() -> bool:
-        async with service.watch.partitions.lock:
+        async with agents(service).partitions.lock:
             hangs.set()
             return await asyncio.Future()
 
@@ -275,7 +281,7 @@ class Slow:
 async def slowed(service: Service, name: str) -> Slow:
     """Slow down what the only partition's stages do."""
     await until(lambda: bool(list(service.watch.partitions)))
-    (owned,) = service.watch.partitions
+    (owned,) = agents(service).partitions
     slow = Slow(getattr(owned.pipeline.pipeline, name))
     setattr(owned.pipeline.pipeline, name, slow)
     return slow

@@ -175,7 +175,7 @@ def test_an_unknown_variable_is_an_error_that_names_the_nearest(monkeypatch: pyt
         ("FLOWHAWK__KAFKA", "localhost", "environment variable FLOWHAWK__KAFKA: kafka: input should be a valid dict"),
         ("FLOWHAWK__KAFKA__BOOTSTRAP_SERVERS", '["a:1"', "bootstrap_servers begins like JSON and is none"),
         ("FLOWHAWK__KAFKA__GROUP_ID__DEEPER", "x", "kafka.group_id: input should be a valid string"),
-        ("FLOWHAWK__TOPOLOGY", "by-host", "topology: input should be 'direct'"),
+        ("FLOWHAWK__TOPOLOGY", "by-hosts", "topology: input should be 'direct' or 'by-host'"),
     ],
 )
 def test_a_wrong_value_in_the_environment_is_one_clear_line(
@@ -194,6 +194,9 @@ def test_a_wrong_value_in_the_environment_is_one_clear_line(
         ("- a", "holds list where sections are expected, such as 'kafka:'"),
         ("flows", "holds str where sections are expected, such as 'kafka:'"),
         ("topics: {flows: {name: 'a b'}}", "topics.flows.name: string should match pattern"),
+        ("topics: {state: {replication: 3, min_in_sync: 4}}", "topics.state: min_in_sync is 4, above the 3 of repl"),
+        ("topics: {flows: {min_in_sync: 2}}", "topics.flows: min_in_sync is 2, above the 1 of replication"),
+        ("topics: {flows: {min_in_sync: 0}}", "topics.flows.min_in_sync: input should be greater than or equal to 1"),
         ("networks: {internal: [10.0.0.0/33]}", "networks.internal.0: '10.0.0.0/33' does not appear to be an IPv4"),
         ("networks: {internal: [10.0.0.1/8]}", "networks.internal.0: 10.0.0.1/8 has host bits set"),
         ("kafka: {security_protocol: SASL_SSL}", "kafka: SASL_SSL needs sasl_mechanism and sasl_username"),

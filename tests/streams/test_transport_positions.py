@@ -124,6 +124,19 @@ async def test_a_position_that_cannot_be_found_stops_the_application(kafka: Kafk
         assert "no position of" in str(reader.app.crash_reason)
 
 
+async def test_a_position_that_is_found_after_the_application_has_stopped_is_of_no_use_and_does_no_harm(
+    kafka: KafkaSettings, flows: Topic
+) -> None:
+    positions = KeptPositions(position=0)
+    positions.go_on.clear()
+    async with running(Reader(kafka, flows.name, positions=positions)) as reader:
+        await reader.until(lambda: positions.calls == ["assigned 0"])
+    (finding,) = (each for each in asyncio.all_tasks() if "_find_position" in repr(each))
+    positions.go_on.set()
+    await finding
+    assert not reader.app.crashed
+
+
 async def test_a_partition_goes_to_others_once_it_was_let_go_of(
     kafka: KafkaSettings, topic_settings: TopicSettings
 ) -> None:

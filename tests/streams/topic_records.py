@@ -42,12 +42,12 @@ def write(
             each.get(timeout=30)
 
 
-def read(address: str, topic: str) -> list[Record]:
-    """Read everything on partition 0 of a topic, but heartbeats and what transactions left unfinished."""
+def read(address: str, topic: str, number: int = 0) -> list[Record]:
+    """Read everything on a partition of a topic, but heartbeats and what transactions left unfinished."""
     with KafkaConsumer(
         bootstrap_servers=address, enable_auto_commit=False, isolation_level="read_committed"
     ) as consumer:
-        partition = TopicPartition(topic, 0)
+        partition = TopicPartition(topic, number)
         consumer.assign([partition])
         consumer.seek_to_beginning()
         end = consumer.end_offsets([partition])[partition]
@@ -60,16 +60,17 @@ def read(address: str, topic: str) -> list[Record]:
         return found
 
 
-def end_offset(address: str, topic: str) -> int:
-    """Tell the offset behind the last message of partition 0."""
+def end_offset(address: str, topic: str, number: int = 0) -> int:
+    """Tell the offset behind the last message of a partition."""
     with KafkaConsumer(bootstrap_servers=address, enable_auto_commit=False) as consumer:
-        partition = TopicPartition(topic, 0)
+        partition = TopicPartition(topic, number)
         return int(consumer.end_offsets([partition])[partition])
 
 
-def committed_offset(address: str, group: str, topic: str) -> int | None:
-    """Tell the committed offset of a group on partition 0; None where there is none."""
+def committed_offset(address: str, group: str, topic: str, number: int = 0) -> int | None:
+    """Tell the committed offset of a group on a partition; None where there is none."""
+    partition = TopicPartition(topic, number)
     with KafkaAdminClient(bootstrap_servers=address) as admin:
-        offsets = admin.list_group_offsets({group: [TopicPartition(topic, 0)]})[group]
-    found = offsets.get(TopicPartition(topic, 0))
+        offsets = admin.list_group_offsets({group: [partition]})[group]
+    found = offsets.get(partition)
     return None if found is None or found.offset < 0 else int(found.offset)

@@ -49,7 +49,7 @@ def test_a_flows_topic_of_two_partitions_is_one_line_with_the_setting(
     )
     assert line_of(environment_of(kafka_broker.bootstrap, topic_settings)) == (
         f"topology direct reads a topic of one partition, and {flows.name} has 2; "
-        "name another topic in topics.flows.name"
+        "name another topic in topics.flows.name, or set topology to by-host"
     )
 
 
