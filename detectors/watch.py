@@ -147,8 +147,9 @@ class Watch:
 
     @property
     def hosts(self) -> int:
-        """How many hosts are known at the moment."""
-        return self.directory.between(-END_OF_TIME, END_OF_TIME)["key"].n_unique()
+        """How many hosts are known at the moment, those of other parts not counted."""
+        keys = self.directory.between(-END_OF_TIME, END_OF_TIME)["key"].unique()
+        return len(keys) if self.part is None else int(self.part.holds(keys.to_numpy()).sum())
 
     def apply(self, table: Table, span: Span, reached: Int64Array | None = None) -> Table:
         """Count records.

@@ -111,6 +111,10 @@ def test_every_kind_of_question_is_asked_where_every_detector_speaks() -> None:
         rows += exchange("198.51.100.1", "10.0.0.9", 22, client_port=port)
     parts = Parts(3)
     parts.apply(records(rows), Span("a", Position(0), Position(1)))
+    assert (
+        sum(watch.hosts for watch in parts.watches)
+        == records(rows).frame["source_key"].append(records(rows).frame["destination_key"]).n_unique()
+    )
     parts.advance(END_OF_TIME)
     assert {detection["kind"] for detection in parts.detections} == set(PARAMETERS)
     assert parts.asked == set(CALLS)
