@@ -3,14 +3,13 @@
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from kafka.admin import KafkaAdminClient
 
 from benchmarks.contenders import alternate, compared, program
 from benchmarks.measurement import Measurement
@@ -18,7 +17,7 @@ from benchmarks.processes import Run
 from benchmarks.progress import Sample
 from benchmarks.service import TEXTBOOK, kafka
 from benchmarks.sizes import size
-from benchmarks.traffic import fill, joined, lines, producer, send
+from benchmarks.traffic import batched, create, fill, joined, lines, producer, send
 from benchmarks.worker import Worker, environment, topic_names
 from detectors.route import Part
 from detectors.watch import Watch
@@ -90,7 +89,7 @@ class _Contest:
 
     def _spread(self, topic: str, records_a_message: int) -> None:
         """Publish to partitions in turn, so that each is as far as the others."""
-        _create(self._bootstrap, {topic: PARTITIONS})
+        create(self._bootstrap, topic, partitions=PARTITIONS)
         publisher = producer(self._bootstrap)
         for number, value in enumerate(joined(lines(self._records), records_a_message)):
             send(publisher, topic, value, partition=number % PARTITIONS)
@@ -103,8 +102,7 @@ class _Contest:
         topics = topic_names(name, flows=flows)
         settings = environment(self._bootstrap, name, topics, topology=topology)
         if topology == "by-host":
-            hosts = {topics["flows_by_host"]: PARTITIONS, topics["state"]: PARTITIONS}
-            _create(self._bootstrap, hosts)
+            create(self._bootstrap, topics["flows_by_host"], topics["state"], partitions=PARTITIONS)
         with ExitStack() as stack:
             several = [
                 stack.enter_context(Worker(settings, self._folder / f"{name}-{number}.log"))
@@ -148,7 +146,7 @@ def _state(records: int) -> list[Measurement]:
     settings = Settings()
     whole = Pipeline(settings)
     shards = [Shard(settings, Part(number, PARTITIONS), ["flows/0"]) for number in range(PARTITIONS)]
-    for number, values in enumerate(_batched(joined(lines(records), RECORDS_A_MESSAGE), _MESSAGES)):
+    for number, values in enumerate(batched(joined(lines(records), RECORDS_A_MESSAGE), _MESSAGES)):
         messages = [Message(value) for value in values]
         begin = number * _MESSAGES
         batch = Batch("flows/0", messages, np.arange(begin, begin + len(messages)), begin, begin + len(messages))
@@ -172,17 +170,3 @@ def _kept(watch: Watch) -> int:
 
 def _stored(watch: Watch) -> int:
     return sum(len(change.encoded() or b"") for change in watch.changes(whole=True))
-
-
-def _batched(values: Iterable[bytes], count: int) -> Iterator[list[bytes]]:
-    remaining = iter(values)
-    while together := list(islice(remaining, count)):
-        yield together
-
-
-def _create(bootstrap: str, topics: Mapping[str, int]) -> None:
-    with KafkaAdminClient(bootstrap_servers=bootstrap) as admin:
-        admin.create_topics(
-            {name: {"num_partitions": partitions, "replication_factor": 1} for name, partitions in topics.items()}
-        )
-        admin.wait_for_topics(list(topics))

@@ -47,15 +47,20 @@ def joined(each: Iterable[bytes], count: int) -> Iterator[bytes]:
     >>> list(joined([b"a", b"b", b"c"], 2))
     [b'a\nb', b'c']
     """
+    yield from map(b"\n".join, batched(each, count))
+
+
+def batched(each: Iterable[bytes], count: int) -> Iterator[list[bytes]]:
+    """Bring so many together."""
     remaining = iter(each)
     while together := list(islice(remaining, count)):
-        yield b"\n".join(together)
+        yield together
 
 
-def create(bootstrap: str, *topics: str) -> None:
-    """Create topics of one partition."""
+def create(bootstrap: str, *topics: str, partitions: int = 1) -> None:
+    """Create topics of one partition, or of several."""
     with KafkaAdminClient(bootstrap_servers=bootstrap) as admin:
-        admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1} for topic in topics})
+        admin.create_topics({topic: {"num_partitions": partitions, "replication_factor": 1} for topic in topics})
         admin.wait_for_topics(list(topics))
 
 

@@ -1,12 +1,12 @@
 """A pane as all parts of the shards together know it: a `View` that asks each of them, and a judge that reads it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from detectors.addresses import written
+from detectors.addresses import UInt64Array
 from detectors.closed import Closed
 from detectors.contract import Detector, Need, Parameters
 from detectors.finding import Detection
@@ -18,6 +18,7 @@ from detectors.statistics.frames import frame
 from detectors.statistics.peers import ENOUGH_WINDOWS, usual_of
 from detectors.statistics.refusal_sums import COLUMN, INTERFACE, NETWORK, NETWORK_KEY, Sums, together, with_most
 from detectors.verdicts import verdicts
+from detectors.view import RememberedView
 
 Ask = Callable[[Question], Sequence[pl.DataFrame]]
 """Returns what each part answers, in the order of the parts."""
@@ -26,7 +27,7 @@ _SPANNING: Final = COLUMN[INTERFACE]
 """The number that baselines learn of what belongs to no part."""
 
 
-class GatheredView:
+class GatheredView(RememberedView):
     """The statistics as they stand when a pane closes, from all parts: a `View`.
 
     Parameters
@@ -40,18 +41,9 @@ class GatheredView:
     """
 
     def __init__(self, pane: int, ask: Ask, spanning: Baselines) -> None:
-        self.pane = pane
+        super().__init__(pane)
         self._ask = ask
         self._spanning = spanning
-        self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
-        self._names: dict[int, str | None] = {}
-
-    def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
-        """Return a statistic summed over its panes; see `View`."""
-        asked = need, column, least
-        if asked not in self._tables:
-            self._tables[asked] = self._gathered(need, column, least)
-        return self._tables[asked]
 
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
         """Return what is usual for hosts; see `View`."""
@@ -85,33 +77,20 @@ class GatheredView:
         """Say who forwards packets for outside hosts; see `View`."""
         return self._of_each("forwarders", keys)["forwards"]
 
-    def hosts(self, keys: pl.Series) -> pl.DataFrame:
-        """Say who hosts are, columns of `detectors.statistics.directory.HOSTS`, but for those without a name."""
-        wanted = keys.drop_nulls().unique().sort()
-        found = pl.concat(self._ask(Question("hosts", hosts=wanted.alias("key").to_frame())))
-        self._names |= dict.fromkeys(wanted.to_list())
-        self._names |= {key: written(high, low) for key, high, low in found.select("key", "high", "low").rows()}
-        return found
-
     def known(self, keys: pl.Series) -> pl.DataFrame:
         """Say who hosts are that anything is kept of; see `detectors.watch.Watch.known`."""
         wanted = keys.drop_nulls().unique().sort()
         return pl.concat(self._ask(Question("known", hosts=wanted.alias("key").to_frame())))
-
-    def addresses(self, keys: Iterable[int]) -> list[str]:
-        """Write the addresses behind keys; see `View`."""
-        wanted = list(keys)
-        if unknown := [key for key in wanted if key not in self._names]:
-            self.hosts(pl.Series(unknown, dtype=pl.UInt64))
-        # What went beyond the caps has no name any more, and is counted there.
-        return [name for key in wanted if (name := self._names[key]) is not None]
 
     def spanning(self) -> pl.DataFrame:
         """Return what was refused at interfaces and in the network, as baselines learn it."""
         summed = self.table(Need(REFUSED, 1), "rejected", _BEYOND).filter(pl.col("level") >= INTERFACE)
         return summed.select("key", "internal", pl.col("rejected").alias(_SPANNING))
 
-    def _gathered(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
+    def _named(self, wanted: UInt64Array) -> pl.DataFrame:
+        return pl.concat(self._ask(Question("hosts", hosts=frame({"key": wanted}))))
+
+    def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
         if need.table == REFUSAL:
             return self._refusals(need.panes, column, least)
         several = self._ask(Question("table", need.table, need.panes, column, least))

@@ -44,13 +44,8 @@ class Part(NamedTuple):
 
     def holds(self, keys: UInt64Array) -> BoolArray:
         """Say which hosts lie in it, by their keys, UInt64, shape (n,)."""
-        held: BoolArray = (keys >> SHARD_SHIFT).astype(np.int64) * self.of // SHARDS == self.number
+        held: BoolArray = _partitions(self.of)[keys >> SHARD_SHIFT] == self.number
         return held
-
-
-def shard(key: pl.Expr) -> pl.Expr:
-    """Say which shard hosts belong to, from their keys."""
-    return key // (1 << SHARD_SHIFT)
 
 
 def partition(shards: pl.Expr, partitions: int) -> pl.Expr:

@@ -1,5 +1,6 @@
 """What detectors see of a pane: statistics, baselines and names, worked out when they are asked for."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property, reduce
 from operator import or_
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from detectors.addresses import written
+from detectors.addresses import UInt64Array, written
 from detectors.contract import Need
 from detectors.statistics import directory, login_windows, refusals
 from detectors.statistics.contacts import PANE_SECONDS
@@ -35,7 +36,53 @@ def owners(table: str) -> tuple[str, ...]:
     return _OWNERS.get(table, ("source_key",))
 
 
-class PaneView:
+class RememberedView(ABC):
+    """What views have in common: each statistic is worked out once, and hosts that were named are known.
+
+    Parameters
+    ----------
+    pane
+        Begin of the pane, epoch seconds.
+    """
+
+    def __init__(self, pane: int) -> None:
+        self.pane = pane
+        self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
+        self._names: dict[int, str | None] = {}
+
+    def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
+        """Return a statistic summed over its panes; see `View`."""
+        asked = need, column, least
+        if asked not in self._tables:
+            self._tables[asked] = self._summed(need, column, least)
+        return self._tables[asked]
+
+    def hosts(self, keys: pl.Series) -> pl.DataFrame:
+        """Say who hosts are, columns of `detectors.statistics.directory.HOSTS`, but for those without a name."""
+        wanted = np.unique(keys.drop_nulls().to_numpy())
+        found = self._named(wanted)
+        self._names |= dict.fromkeys(wanted.tolist())
+        self._names |= {key: written(high, low) for key, high, low in found.select("key", "high", "low").rows()}
+        return found
+
+    def addresses(self, keys: Iterable[int]) -> list[str]:
+        """Write the addresses behind keys; see `View`."""
+        wanted = list(keys)
+        if unknown := [key for key in wanted if key not in self._names]:
+            self.hosts(pl.Series(unknown, dtype=pl.UInt64))
+        # What went beyond the caps has no name any more, and is counted there.
+        return [name for key in wanted if (name := self._names[key]) is not None]
+
+    @abstractmethod
+    def _summed(self, need: Need, column: str | None, least: float) -> pl.DataFrame:
+        """Work out a statistic."""
+
+    @abstractmethod
+    def _named(self, wanted: UInt64Array) -> pl.DataFrame:
+        """Look up hosts by their keys, each once and ascending."""
+
+
+class PaneView(RememberedView):
     """The statistics as they stand at the end of a pane, summed when first asked for: a `View`.
 
     Parameters
@@ -49,19 +96,10 @@ class PaneView:
     """
 
     def __init__(self, pane: int, watch: "Watch", *, closing: bool) -> None:
-        self.pane = pane
+        super().__init__(pane)
         self._closing = closing
         self._watch = watch
         self._windows: dict[int, Window] = {}
-        self._tables: dict[tuple[Need, str | None, float], pl.DataFrame] = {}
-        self._names: dict[int, str | None] = {}
-
-    def table(self, need: Need, column: str | None = None, least: float = 0) -> pl.DataFrame:
-        """Return a statistic summed over its panes; see `View`."""
-        asked = need, column, least
-        if asked not in self._tables:
-            self._tables[asked] = self._summed(need, column, least)
-        return self._tables[asked]
 
     def baseline(self, column: str, keys: pl.Series, panes: int) -> pl.DataFrame:
         """Return what is usual for hosts; see `View`."""
@@ -81,29 +119,16 @@ class PaneView:
         listed = self._watch.forwarders.between(end - self._watch.kept_seconds, end)
         return keys.is_in(listed["key"].implode())
 
-    def hosts(self, keys: pl.Series) -> pl.DataFrame:
-        """Say who hosts are, columns of `detectors.statistics.directory.HOSTS`, but for those without a name."""
-        wanted = np.unique(keys.drop_nulls().to_numpy())
+    def _named(self, wanted: UInt64Array) -> pl.DataFrame:
         recent = among(self._recent, self._recent["key"].to_numpy(), wanted)
         silent = wanted[~np.isin(wanted, recent["key"].to_numpy())]
-        found = directory.summed(pl.concat([recent, self._watch.rollup.names(silent)]) if len(silent) else recent)
-        self._names |= dict.fromkeys(wanted.tolist())
-        self._names |= {key: written(high, low) for key, high, low in found.select("key", "high", "low").rows()}
-        return found
+        return directory.summed(pl.concat([recent, self._watch.rollup.names(silent)]) if len(silent) else recent)
 
     @cached_property
     def _recent(self) -> pl.DataFrame:
         end = self.pane + PANE_SECONDS
         # Who sent something in a window may be named only by the record that ends behind it.
         return self._watch.directory.between(end - self._watch.kept_seconds, end + SPREAD_SECONDS)
-
-    def addresses(self, keys: Iterable[int]) -> list[str]:
-        """Write the addresses behind keys; see `View`."""
-        wanted = list(keys)
-        if unknown := [key for key in wanted if key not in self._names]:
-            self.hosts(pl.Series(unknown, dtype=pl.UInt64))
-        # What went beyond the caps has no name any more, and is counted there.
-        return [name for key in wanted if (name := self._names[key]) is not None]
 
     def sampled(self, column: str, panes: int) -> pl.DataFrame:
         """Tell of the hosts that stand for all; see `detectors.statistics.baselines.Baselines.sampled`."""

@@ -21,6 +21,11 @@ _POLL_MS: Final = 200
 _BATCH_BYTES: Final = 1 << 20
 
 
+def state_partition(partition: int, count: int) -> int:
+    """Say which of so many partitions of the state topic holds the state of a partition of hosts."""
+    return partition % count
+
+
 class KafkaStorage:
     """Reads and writes what one group keeps of one source, on a partition of the state topic.
 

@@ -151,6 +151,19 @@ class Output:
         await producer.commit_transaction()
 
 
+def fenced(kafka: KafkaSettings, source: str) -> Output:
+    """Return what writes of a source, and shuts out whoever else does in the same group.
+
+    Parameters
+    ----------
+    kafka
+        How to reach the broker, and the group.
+    source
+        Name of the partition that is read, for example `flows/0`.
+    """
+    return Output(kafka, f"{kafka.group_id}/{source}")
+
+
 async def _send(producer: AIOKafkaProducer, records: Sequence[ProducerRecord]) -> None:
     sent: list[asyncio.Future[Any]] = []
     refused: IllegalOperation | None = None

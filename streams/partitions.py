@@ -18,7 +18,7 @@ from streams.durable import NOTHING, DurablePipeline
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 from streams.kafka_storage import KafkaStorage
 from streams.metrics import Metrics
-from streams.output import Output
+from streams.output import Output, fenced
 from streams.pipeline import Pipeline
 from streams.settings import Settings
 from streams.transport import Positions
@@ -169,7 +169,7 @@ class Partitions(Positions):
 
     def _make(self, partition: TP) -> Owned:
         kafka, source = self.settings.kafka, _name(partition)
-        output = Output(kafka, f"{kafka.group_id}/{source}" if self._durable else None)
+        output = fenced(kafka, source) if self._durable else Output(kafka)
         storage = checkpoints = None
         if self._durable:
             storage = KafkaStorage(kafka, self.settings.topics.state.name, partition.partition, source, output)

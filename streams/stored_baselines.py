@@ -14,8 +14,8 @@ from streams.by_host.division import WATCHED, Division, put_in, taken_out
 from streams.checkpoint import Checkpoints
 from streams.errors import KafkaUnavailable, ServiceError
 from streams.kafka_settings import KafkaSettings, Topic, asyncio_arguments
-from streams.kafka_storage import KafkaStorage
-from streams.output import Output
+from streams.kafka_storage import KafkaStorage, state_partition
+from streams.output import Output, fenced
 from streams.settings import Settings
 from streams.topics import ANSWER_SECONDS, partition_count, require_topics
 
@@ -64,7 +64,7 @@ class _Place:
     partition: int
 
     def output(self, settings: Settings) -> Output:
-        return Output(settings.kafka, f"{settings.kafka.group_id}/{self.source}")
+        return fenced(settings.kafka, self.source)
 
     def checkpoints(self, settings: Settings, output: Output) -> tuple[KafkaStorage, Checkpoints]:
         storage = KafkaStorage(settings.kafka, settings.topics.state.name, self.partition, self.source, output)
@@ -134,7 +134,7 @@ async def _places(settings: Settings) -> list[_Place]:
         return [_Place(f"{topics.flows.name}/0", 0)]
     await asyncio.to_thread(require_topics, settings.kafka, topics.of(settings.topology))
     hosts, state = await _partitions(settings, topics.flows_by_host), await _partitions(settings, topics.state)
-    places = [_Place(f"{topics.flows_by_host.name}/{each}", each % state) for each in range(hosts)]
+    places = [_Place(f"{topics.flows_by_host.name}/{each}", state_partition(each, state)) for each in range(hosts)]
     return [*places, _Place(f"{topics.partials.name}/0", 0)]
 
 

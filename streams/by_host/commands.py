@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from detectors.questions import CALLS, NOBODY, Question
 from detectors.route import Part
+from detectors.watch import END_OF_TIME
 from streams.errors import ServiceError, did_you_mean
 from streams.output import ProducerRecord
 
@@ -141,7 +142,7 @@ class Reached:
     learned: int
     panes: Sequence[int]
     session: str = ""
-    safe: int = -(2**62)
+    safe: int = -END_OF_TIME
 
     @property
     def body(self) -> bytes:

@@ -34,7 +34,7 @@ from streams.by_host.verdict import Verdict
 from streams.checkpoint import Checkpoints
 from streams.degraded import SLOW, Judge
 from streams.kafka_storage import KafkaStorage
-from streams.output import Output, ProducerRecord
+from streams.output import ProducerRecord, fenced
 from streams.partitions import bounds
 from streams.transport import Fetched
 
@@ -50,7 +50,7 @@ class Judging(Role):
     def __init__(self, worker: Worker, partition: TP) -> None:
         super().__init__(worker, partition)
         settings = worker.settings
-        self._output = Output(settings.kafka, f"{settings.kafka.group_id}/{self.name}")
+        self._output = fenced(settings.kafka, self.name)
         self._storage = KafkaStorage(settings.kafka, settings.topics.state.name, 0, self.name, self._output)
         self._checkpoints = Checkpoints(self._storage)
         self._timing = Judge()

@@ -12,7 +12,7 @@ from streams.by_host.cuts import write
 from streams.by_host.roles import Role, Worker, prepared
 from streams.dead_letters import dead_letters
 from streams.durable import NOTHING
-from streams.output import Output, ProducerRecord
+from streams.output import ProducerRecord, fenced
 from streams.pipeline import Batch, Outcome
 from streams.records import decode_all
 from streams.settings import Settings
@@ -66,7 +66,7 @@ class Router(Role):
 
     def __init__(self, worker: Worker, partition: TP) -> None:
         super().__init__(worker, partition)
-        self._output = Output(worker.settings.kafka, f"{worker.settings.kafka.group_id}/{self.name}")
+        self._output = fenced(worker.settings.kafka, self.name)
         self._end: int | None = None
         self._heard = time.monotonic()
         self._is_idle = False

@@ -55,7 +55,7 @@ class Verdict:
 
     def retune(self, settings: Settings) -> list[Finding]:
         """Take other parameters, modes and suppressions, and bring what people were told into line with them."""
-        self._settings = settings
+        self._settings, self._restored = settings, False
         self.judge.set(tuning.parameters(settings, self._addresses))
         return self.incidents.follow(tuning.policy(settings))
 

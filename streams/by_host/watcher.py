@@ -19,8 +19,8 @@ from streams.checkpoint import Checkpoints
 from streams.dead_letters import late_blocks
 from streams.durable import Durable
 from streams.errors import ServiceError
-from streams.kafka_storage import KafkaStorage
-from streams.output import Output, ProducerRecord
+from streams.kafka_storage import KafkaStorage, state_partition
+from streams.output import ProducerRecord, fenced
 from streams.partitions import require_in_log
 from streams.pipeline import Outcome
 from streams.transport import Fetched
@@ -40,11 +40,11 @@ class Watcher(Role):
     def __init__(self, worker: Worker, partition: TP) -> None:
         super().__init__(worker, partition)
         settings = worker.settings
-        self._output = Output(settings.kafka, f"{settings.kafka.group_id}/{self.name}")
+        self._output = fenced(settings.kafka, self.name)
         self._storage = KafkaStorage(
             settings.kafka,
             settings.topics.state.name,
-            partition.partition % worker.state_partitions,
+            state_partition(partition.partition, worker.state_partitions),
             self.name,
             self._output,
         )
