@@ -44,6 +44,10 @@ _TAKEN_OVER_SECONDS: Final = 90
 EXPECTED_STATUSES: Final = {0, 1, 70, -9}
 """In order; no broker to begin with; what cannot be gone on with; killed by a fault."""
 
+_TRACEBACK: Final = "Traceback"
+_BEFORE_IT: Final = 500
+"""Characters of the log that lead to a traceback."""
+
 Fault = Callable[["Round"], None]
 
 
@@ -307,7 +311,8 @@ class Round(ABC):
     def _check_ends(self) -> None:
         ended = [end for worker in self.workers for end in worker.ended]
         assert {end.status for end in ended} <= EXPECTED_STATUSES, ended
-        assert [end.errors for end in ended if "Traceback" in end.errors] == []
+        unexpected = [end.errors for end in ended if _TRACEBACK in end.errors]
+        assert not unexpected, unexpected[0][max(0, unexpected[0].index(_TRACEBACK) - _BEFORE_IT) :]
 
     def read(self, topic: str) -> list[Record]:
         """Read a topic of one partition."""

@@ -2,9 +2,7 @@
 
 import json
 import os
-import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import threading
@@ -20,20 +18,10 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
+from tests.streams.programs import free_port
+
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on, below those that the system gives to outgoing connections."""
-    while True:
-        port = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def ask(url: str, *, data: bytes | None = None) -> Any:

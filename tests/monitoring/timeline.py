@@ -16,9 +16,9 @@ from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.topics import create_topics
 from tests.compose import ROOT
 from tests.kafka.broker import KafkaBroker
-from tests.monitoring.servers import AlertmanagerServer, PrometheusServer, Received, free_port
+from tests.monitoring.servers import AlertmanagerServer, PrometheusServer, Received
 from tests.streams.flow_lines import block
-from tests.streams.programs import Program, environment_of, get, samples
+from tests.streams.programs import Program, environment_of, free_port, get, samples
 from tests.streams.topic_records import write
 
 CONFIG: Final = ROOT / "config"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -22,6 +23,8 @@ from streams.kafka_settings import TopicSettings
 FLOWHAWK: Final = str(Path(sys.executable).with_name("flowhawk"))
 
 _PATIENCE_SECONDS: Final = 180
+_TOLD: Final = 4_000
+"""Characters at the end of a log that are shown where a test fails."""
 
 
 def flowhawk(
@@ -89,7 +92,8 @@ class Program:
     ) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait()
+        status = self.process.wait()
+        print(f"{' '.join(self._arguments[1:])} ended with {status}:\n{self.errors[-_TOLD:]}")  # noqa: T201 - shown where a test fails
 
     @property
     def output(self) -> str:
@@ -140,10 +144,15 @@ class Program:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a port that nobody listens on, below those that the system gives to outgoing connections."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def every(pause: float, *, seconds: float) -> Iterator[None]:

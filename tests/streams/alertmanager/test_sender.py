@@ -15,8 +15,9 @@ from streams.alertmanager.sender import Sender, headers_of, tls_of
 from streams.alertmanager.settings import AlertmanagerSettings
 from streams.errors import SettingsError
 from streams.metrics import Metrics
-from tests.monitoring.servers import Received, free_port
+from tests.monitoring.servers import Received
 from tests.streams.alertmanager.made import NOW, settings
+from tests.streams.programs import free_port
 
 WORD = "it is"
 
