@@ -118,27 +118,24 @@ class _Contest:
 def _run(workers: list[Worker], topology: str, records: int) -> Run:
     """Watch workers until they have counted all there is and judged all panes.
 
-    How long counting takes is the time; what judging costs behind its end belongs to the CPU time.
+    Measured is from when the first records are decoded. What was decoded by then does not count, though the stages
+    behind still have to do with it. What judging costs behind the end of counting belongs to the CPU time.
     """
     counted = "flowhawk_records_total" if topology == "direct" else "flowhawk_block_rows_total"
-    found: list[tuple[Sample, float]] = []
+    found: list[tuple[Sample, list[float]]] = []
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
         metrics = [each.metrics() for each in workers]
-        rows = int(sum(each[counted] for each in metrics))
-        judged = sum(each[_JUDGED] for each in metrics)
-        sample = Sample(time.monotonic(), rows, sum(each.cpu_seconds for each in workers))
-        if found and found[-1][0].records == rows and found[-1][1] == judged:
-            everything = sum(each["flowhawk_records_total"] for each in metrics) >= records
-            if everything and rows and sample.at - found[-1][0].at > _QUIET_SECONDS:
-                break
-        else:
-            found.append((sample, judged))
+        done = [sum(each[name] for each in metrics) for name in ("flowhawk_records_total", counted, _JUDGED)]
+        sample = Sample(time.monotonic(), int(done[0]), sum(each.cpu_seconds for each in workers))
+        if not found or found[-1][1] != done:
+            found.append((sample, done))
+        elif sample.records >= records and sample.at - found[-1][0].at > _QUIET_SECONDS:
+            break
         time.sleep(_PAUSE_SECONDS)
     begin = next(sample for sample, _ in found if sample.records)
-    last = next(sample for sample, _ in found if sample.records == found[-1][0].records)
-    share = 1 - begin.records / last.records
-    return Run(int(records * share), last.at - begin.at, found[-1][0].cpu_seconds - begin.cpu_seconds)
+    last = next(sample for sample, done in found if done[1] == found[-1][1][1])
+    return Run(records - begin.records, last.at - begin.at, found[-1][0].cpu_seconds - begin.cpu_seconds)
 
 
 def _state(records: int) -> list[Measurement]:

@@ -12,6 +12,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from pydantic import ValidationError
 
 from detectors.finding import Finding
+from streams.connecting import connect
 from streams.heartbeat import last_heartbeat
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 
@@ -23,9 +24,6 @@ _FETCH_BYTES: Final = 1 << 20
 _METADATA_SECONDS: Final = 5
 _CLOSE_SECONDS: Final = 3
 """How long leaving a group may take, while the broker may be away."""
-
-_CONNECT_SECONDS: Final = 1
-"""How long connecting may go on once it is not wanted any more."""
 
 _FOREVER_MS: Final = 2**31 - 1
 """A sink may be away for days, and is not asked for findings meanwhile: that is no reason to leave the group."""
@@ -120,15 +118,9 @@ class FindingsReader:
         consumer.subscribe([self._topic], listener=listener)
         self._assignment += 1
         self._consumer = consumer
-        starting = asyncio.create_task(consumer.start())
         try:
-            await asyncio.shield(starting)
+            await connect(consumer)
         except BaseException:
-            # Cancelled while it connects, the client would leave that connection open.
-            await asyncio.wait({starting}, timeout=_CONNECT_SECONDS)
-            starting.cancel()
-            with suppress(KafkaError, asyncio.CancelledError):
-                await starting
             await self.close()
             raise
 

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import KafkaError
 
 from streams.checkpoint import CheckpointError
+from streams.connecting import connect
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 from streams.output import WRITE_SECONDS, Output, ProducerRecord, stop
 
@@ -69,7 +70,7 @@ class KafkaStorage:
         )
         try:
             end = await self._end()
-            await consumer.start()
+            await connect(consumer)
             return await self._read(consumer, end)
         except (KafkaError, TimeoutError) as error:
             raise CheckpointError(f"the state topic {self._partition.topic} cannot be read: {error}") from error
@@ -127,14 +128,14 @@ class KafkaStorage:
                 request_timeout_ms=WRITE_SECONDS * 1000,
             )
             self._producer = producer
-            await producer.start()
+            await connect(producer)
         return self._producer
 
     async def _end(self) -> int:
         """Return the end of the partition, be what is before it committed or not."""
         consumer = AIOKafkaConsumer(**self._arguments, enable_auto_commit=False)
         try:
-            await consumer.start()
+            await connect(consumer)
             return int((await consumer.end_offsets([self._partition]))[self._partition])
         finally:
             await consumer.stop()

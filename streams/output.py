@@ -15,6 +15,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, InvalidProducerIdMapping, InvalidTxnState, KafkaError, ProducerFenced
 
+from streams.connecting import connect
 from streams.errors import ServiceError
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 
@@ -85,7 +86,7 @@ class Output:
         self._producer = producer = AIOKafkaProducer(**self._arguments())
         try:
             async with asyncio.timeout(WRITE_SECONDS):
-                await producer.start()
+                await connect(producer)
         except (KafkaError, TimeoutError) as error:
             raise OutputError(f"Kafka lets nobody write as {self._name}: {_said(error)}") from error
         self._usable = True

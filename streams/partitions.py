@@ -14,6 +14,7 @@ from faust.types import TP
 
 from streams import published
 from streams.checkpoint import CheckpointError, Checkpoints
+from streams.connecting import connect
 from streams.durable import NOTHING, DurablePipeline
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 from streams.kafka_storage import KafkaStorage
@@ -225,7 +226,7 @@ async def bounds(kafka: KafkaSettings, partition: TP) -> tuple[int, int]:
     consumer = AIOKafkaConsumer(**asyncio_arguments(kafka), enable_auto_commit=False)
     asked = TopicPartition(*partition)
     try:
-        await consumer.start()
+        await connect(consumer)
         begin = (await consumer.beginning_offsets([asked]))[asked]
         end = (await consumer.end_offsets([asked]))[asked]
     except KafkaError as error:

@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from detectors.finding import Finding
+from streams.connecting import connect
 from streams.errors import ServiceError
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 
@@ -39,7 +40,7 @@ async def provisional(kafka: KafkaSettings, topic: str) -> list[Finding]:
     )
     last: dict[bytes, bytes] = {}
     try:
-        await consumer.start()
+        await connect(consumer)
         await _read(consumer, last)
     except (KafkaError, TimeoutError) as error:
         raise PublishedError(f"the findings topic {topic} cannot be read: {error!r}") from error

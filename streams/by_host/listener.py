@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.by_host.commands import Command, Pieces
+from streams.connecting import connect
 from streams.errors import ServiceError
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 
@@ -57,7 +58,7 @@ class Listener:
         partition = TopicPartition(self._topic, 0)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await consumer.start()
+                await connect(consumer)
                 consumer.assign([partition])
                 await consumer.seek_to_end(partition)
                 await consumer.position(partition)
