@@ -34,6 +34,8 @@ DIRECT: Final = "direct, one worker"
 ONE: Final = "by-host, one worker"
 TWO: Final = "by-host, two workers"
 SINGLES: Final = "by-host, one worker, one record a message"
+SMALL: Final = "by-host, one worker, small panes"
+"""The same number of records, spread over as many minutes as elsewhere: what every pane costs shows."""
 
 PARTITIONS: Final = 4
 _MESSAGES: Final = 40
@@ -66,15 +68,18 @@ class _Contest:
 
     def contenders(self) -> dict[str, Callable[[], Run]]:
         """Publish the records, spread over partitions and on a single one; then say who competes."""
-        fill(self._bootstrap, "single", joined(lines(self._records), RECORDS_A_MESSAGE))
-        self._spread("spread", RECORDS_A_MESSAGE)
-        self._spread("spread-singles", 1)
+        minutes = size("BY_HOST_MINUTES")
+        fill(self._bootstrap, "single", joined(lines(self._records, minutes=minutes), RECORDS_A_MESSAGE))
+        self._spread("spread", RECORDS_A_MESSAGE, minutes)
+        self._spread("spread-singles", 1, minutes)
+        self._spread("spread-small", RECORDS_A_MESSAGE, size("MINUTES"))
         return {
             TEXTBOOK: self._textbook,
             DIRECT: lambda: self._run("single", workers=1, topology="direct"),
             ONE: lambda: self._run("spread", workers=1),
             TWO: lambda: self._run("spread", workers=2),
             SINGLES: lambda: self._run("spread-singles", workers=1),
+            SMALL: lambda: self._run("spread-small", workers=1),
         }
 
     def bytes_of_a_record(self) -> list[Measurement]:
@@ -87,11 +92,11 @@ class _Contest:
         fill(self._bootstrap, topic, lines(limit), complete=False)
         return program(Path(sys.executable), "textbook_faust", self._bootstrap, topic, limit)
 
-    def _spread(self, topic: str, records_a_message: int) -> None:
+    def _spread(self, topic: str, records_a_message: int, minutes: int) -> None:
         """Publish to partitions in turn, so that each is as far as the others."""
         create(self._bootstrap, topic, partitions=PARTITIONS)
         publisher = producer(self._bootstrap)
-        for number, value in enumerate(joined(lines(self._records), records_a_message)):
+        for number, value in enumerate(joined(lines(self._records, minutes=minutes), records_a_message)):
             send(publisher, topic, value, partition=number % PARTITIONS)
         for partition in range(PARTITIONS):
             send(publisher, topic, b"", [(WATERMARK_HEADER, END_OF_INPUT)], partition=partition)
@@ -130,7 +135,7 @@ def _run(workers: list[Worker], topology: str, records: int) -> Run:
         sample = Sample(time.monotonic(), int(done[0]), sum(each.cpu_seconds for each in workers))
         if not found or found[-1][1] != done:
             found.append((sample, done))
-        elif sample.records >= records and sample.at - found[-1][0].at > _QUIET_SECONDS:
+        elif sample.records >= records and done[2] and sample.at - found[-1][0].at > _QUIET_SECONDS:
             break
         time.sleep(_PAUSE_SECONDS)
     begin = next(sample for sample, _ in found if sample.records)

@@ -11,6 +11,7 @@ DEFAULTS: Final[Mapping[str, tuple[int, str]]] = {
     "DECODING_ROUNDS": (21, "Such rounds where records are decoded and nothing else."),
     "RECORDS": (1_000_000, "Records in a topic or a file that contenders read."),
     "MINUTES": (20, "Event time that they are spread over: each minute is a pane to close."),
+    "BY_HOST_MINUTES": (2, "Event time of records for many workers: who needs several has more in every minute."),
     "HOSTS": (1_000, "Hosts in the network that they tell of."),
     "TEXTBOOK_RECORDS": (25_000, "Records that the textbook Faust program is given."),
     "QUIX_RECORDS": (50_000, "Records that Quix Streams is given."),

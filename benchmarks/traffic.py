@@ -26,9 +26,11 @@ def blocks(
     yield from traffic.blocks()
 
 
-def lines(records: int, *, hosts: int | None = None, attacks: bool = True) -> Iterator[bytes]:
+def lines(
+    records: int, *, hosts: int | None = None, minutes: int | None = None, attacks: bool = True
+) -> Iterator[bytes]:
     """Write exactly so many lines, without line ends."""
-    hosts, minutes = hosts or size("HOSTS"), size("MINUTES")
+    hosts, minutes = hosts or size("HOSTS"), minutes or size("MINUTES")
     made = (
         line for block in blocks(records, hosts=hosts, minutes=minutes, attacks=attacks) for line in block.splitlines()
     )

@@ -1,14 +1,16 @@
 """What whoever judges panes and the partitions of hosts say to each other, as messages."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from io import BytesIO
-from typing import Final
+from itertools import accumulate
+from typing import Final, NamedTuple
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, TypeAdapter
 
 from detectors.questions import CALLS, NOBODY, Question
 from detectors.route import Part
@@ -22,7 +24,7 @@ ASK, CLOSE, SETTLE, WHO = "ask", "close", "settle", "who"
 COMMANDS: Final = (ASK, CLOSE, SETTLE, WHO)
 
 REACHED, ANSWER, EARLY = "reached", "answer", "early"
-"""Kinds of what partitions say: how far they are, an answer, and detections of open panes."""
+"""Kinds of what partitions say: how far they are, what they answer, and detections of open panes."""
 
 KIND_HEADER: Final = "flowhawk-kind"
 ABOUT_HEADER: Final = "flowhawk-about"
@@ -165,6 +167,13 @@ class Reached:
 _REACHED: Final = TypeAdapter(Reached)
 
 
+class Answer(NamedTuple):
+    """What a partition of hosts says to a question, by the question's name."""
+
+    name: str
+    rows: pl.DataFrame
+
+
 def messages(topic: str, kind: str, about: str, body: bytes) -> list[ProducerRecord]:
     """Make the messages of one thing that is said, in pieces where it is large.
 
@@ -244,6 +253,33 @@ def rows(body: bytes) -> pl.DataFrame:
     """
     with _reading("an answer of a partition of hosts"):
         return _frame(body)
+
+
+def together(answers: Sequence[Answer]) -> bytes:
+    """Write answers as one thing to say: a message costs more than most of them."""
+    bodies = [written(each.rows) for each in answers]
+    sizes = [(each.name, len(body)) for each, body in zip(answers, bodies, strict=True)]
+    return json.dumps(sizes).encode() + b"\n" + b"".join(bodies)
+
+
+def apart(body: bytes) -> dict[str, bytes]:
+    """Read what `together` wrote: the body of each answer, for `rows`, by its question's name.
+
+    Raises
+    ------
+    streams.errors.ServiceError
+        When it is damaged.
+    """
+    line, _, bodies = body.partition(b"\n")
+    with _reading("what a partition of hosts answers"):
+        sizes = _SIZES.validate_json(line)
+        ends = [*accumulate(size for _, size in sizes)]
+        if sum(size for _, size in sizes) != len(bodies):
+            raise ValueError(f"{len(bodies)} bytes are none of the {len(sizes)} answers that it says")
+    return {name: bodies[end - size : end] for (name, size), end in zip(sizes, ends, strict=True)}
+
+
+_SIZES: Final = TypeAdapter(list[tuple[str, NonNegativeInt]])
 
 
 def _frame(body: bytes) -> pl.DataFrame:

@@ -26,6 +26,7 @@ from streams.by_host.commands import (
     Command,
     Pieces,
     Reached,
+    apart,
     messages,
     rows,
 )
@@ -131,11 +132,12 @@ class Judging(Role):
         if kind == REACHED:
             await self._note(Reached.read(body))
         elif kind == ANSWER:
-            name, _, part = about.partition("/")
-            if name in self._asked:
-                self._answers[name][int(part)] = rows(body)
-                if not self._unanswered():
-                    self._answered.set()
+            _, _, part = about.rpartition("/")
+            for name, answer in apart(body).items():
+                if name in self._asked:
+                    self._answers[name][int(part)] = rows(answer)
+            if not self._unanswered():
+                self._answered.set()
         elif kind == EARLY:
             detections = [Detection.model_validate(each) for each in json.loads(body)]
             async with self.lock:

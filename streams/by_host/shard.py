@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -23,16 +23,9 @@ from detectors.watch import END_OF_TIME, Watch
 from detectors.watermark import Watermarks
 from streams import tuning
 from streams.by_host.blocks import Block
-from streams.by_host.commands import ASK, CLOSE, SETTLE, WHO, Command, Reached
+from streams.by_host.commands import ASK, CLOSE, SETTLE, WHO, Answer, Command, Reached
 from streams.errors import ServiceError
 from streams.settings import Settings
-
-
-class Answer(NamedTuple):
-    """What a part says to a question, by the question's name."""
-
-    name: str
-    rows: pl.DataFrame
 
 
 class Shard:

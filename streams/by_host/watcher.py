@@ -12,7 +12,7 @@ from detectors.finding import Detection
 from detectors.route import Part
 from detectors.table import Table
 from streams.by_host.blocks import Block, decode
-from streams.by_host.commands import ANSWER, EARLY, REACHED, Command, Reached, messages, written
+from streams.by_host.commands import ANSWER, EARLY, REACHED, Command, Reached, messages, together
 from streams.by_host.roles import Role, Worker, prepared
 from streams.by_host.shard import Shard
 from streams.checkpoint import Checkpoints
@@ -149,14 +149,11 @@ class Watcher(Role):
         await self._output.close()
 
     async def _obey(self, commands: Sequence[Command]) -> None:
-        topic, part = self.worker.settings.topics.partials.name, self.shard.part.number
+        topic, about = self.worker.settings.topics.partials.name, f"{self._session}/{self.shard.part.number}"
 
         def obey() -> list[ProducerRecord]:
-            return [
-                record
-                for answer in self.shard.obey(commands)
-                for record in messages(topic, ANSWER, f"{answer.name}/{part}", written(answer.rows))
-            ]
+            answers = self.shard.obey(commands)
+            return messages(topic, ANSWER, about, together(answers)) if answers else []
 
         await self._durable.work(obey, self.worker.said.write)
 

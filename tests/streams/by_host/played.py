@@ -18,7 +18,7 @@ from detectors.questions import Question
 from detectors.route import Part
 from detectors.state import Change, merged
 from streams.by_host.blocks import decode
-from streams.by_host.commands import Command, Pieces, Reached, messages, rows, written
+from streams.by_host.commands import Command, Pieces, Reached, apart, messages, rows, together
 from streams.by_host.cuts import Outgoing
 from streams.by_host.shard import Shard
 from streams.by_host.verdict import Verdict
@@ -204,8 +204,9 @@ class Played:
                 self._obey(number, list(_over_the_wire(commands)))
 
     def _obey(self, number: int, commands: Sequence[Command]) -> None:
-        for name, answer in self.workers[number].shard.obey(commands):
-            self._answers.setdefault(name, {})[number] = rows(written(answer))
+        answers = apart(together(self.workers[number].shard.obey(commands)))
+        for name, answer in answers.items():
+            self._answers.setdefault(name, {})[number] = rows(answer)
 
     def _judge(self) -> None:
         try:

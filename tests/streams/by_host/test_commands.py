@@ -21,11 +21,14 @@ from streams.by_host.commands import (
     KIND_HEADER,
     MOST_BYTES,
     PIECE_HEADER,
+    Answer,
     Command,
     Pieces,
     Reached,
+    apart,
     messages,
     rows,
+    together,
     written,
 )
 from streams.errors import ServiceError
@@ -98,6 +101,23 @@ def test_the_same_rows_are_the_same_bytes_in_however_many_pieces_they_lie(keys: 
     apart = pl.concat([whole[:place], whole[place:]], rechunk=False)
     assert written(apart) == written(whole)
     assert_frame_equal(rows(written(apart)), whole)
+
+
+@strategies.quick
+@given(st.dictionaries(st.text(), KEYS))
+def test_answers_are_read_one_by_one_as_they_were_said_together(said: dict[str, list[int]]) -> None:
+    heard = apart(together([Answer(name, frame(keys)) for name, keys in said.items()]))
+    assert [*heard] == [*said]
+    for name, keys in said.items():
+        assert_frame_equal(rows(heard[name]), frame(keys))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"nonsense", b'[["a", 3]]\nxx', b'[["a", 3]]\nxxxx', b'[["a", -1]]\n', b'[["a"]]\n']
+)
+def test_answers_that_are_damaged_are_refused(body: bytes) -> None:
+    with pytest.raises(ServiceError, match=r"what a partition of hosts answers is damaged: .*let all processes"):
+        apart(body)
 
 
 @strategies.quick

@@ -19,7 +19,7 @@ from streams.by_host.commands import (
     Command,
     Pieces,
     messages,
-    written,
+    together,
 )
 from streams.by_host.judging import Judging
 from streams.by_host.roles import Roles, Worker
@@ -98,8 +98,8 @@ class Conversation:
         topic = self.worker.settings.topics.partials.name
         commands = [each for each in await self.listen() if each.kind != WHO]
         for part in parts:
-            for answer in self.shards[part].obey(commands):
-                await self.say(*messages(topic, ANSWER, f"{answer.name}/{part}", written(answer.rows)))
+            answers = self.shards[part].obey(commands)
+            await self.say(*messages(topic, ANSWER, f"somebody/{part}", together(answers)))
 
     async def until(self, holds: Callable[[], bool], *parts: int) -> None:
         """Let partitions obey until something holds."""

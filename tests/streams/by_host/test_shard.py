@@ -13,9 +13,9 @@ from detectors.state import Change, merged
 from detectors.statistics.contacts import PANE_SECONDS
 from detectors.statistics.volumes import SPREAD_SECONDS
 from streams.by_host.blocks import Block, decode
-from streams.by_host.commands import ASK, CLOSE, SETTLE, WHO, Command
+from streams.by_host.commands import ASK, CLOSE, SETTLE, WHO, Answer, Command
 from streams.by_host.cuts import write
-from streams.by_host.shard import NEVER, Answer, Shard
+from streams.by_host.shard import NEVER, Shard
 from streams.errors import ServiceError
 from streams.pipeline import Batch
 from streams.records import Message, decode_all

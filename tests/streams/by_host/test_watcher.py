@@ -6,7 +6,7 @@ from faust.types import TP
 
 from detectors.questions import Question
 from detectors.watch import END_OF_TIME
-from streams.by_host.commands import ANSWER, ASK, CLOSE, EARLY, REACHED, Command, Pieces, Reached
+from streams.by_host.commands import ANSWER, ASK, CLOSE, EARLY, REACHED, Command, Pieces, Reached, apart
 from streams.by_host.roles import Roles, Worker
 from streams.by_host.router import routed
 from streams.by_host.shard import NEVER
@@ -82,13 +82,14 @@ async def test_it_answers_and_closes_once_its_time_has_come(alone: Worker) -> No
     messages = cut(settings, [block(scan()), block([flow(end=NINE + HOUR)])], 1)
     watermark = NINE + HOUR - 900
     ask = Command(ASK, NEVER, NINE, watermark, Question("table", "host", 1))
+    other = Command(ASK, NEVER, NINE, watermark, Question("table", "refused", 1))
     await watcher.take(blocks_event(settings, messages[:1]))
-    await watcher.hear([ask, Command(CLOSE, NEVER, NINE, watermark)])
+    await watcher.hear([ask, other, Command(CLOSE, NEVER, NINE, watermark)])
     assert ANSWER not in [kind for kind, _, _ in said(settings)]
     await watcher.take(blocks_event(settings, messages[1:], begin=1))
     await watcher.close()
-    (answer,) = [about for kind, about, _ in said(settings) if kind == ANSWER]
-    assert answer == f"{ask.name}/0"
+    (answers,) = [body for kind, _, body in said(settings) if kind == ANSWER]
+    assert [*apart(answers)] == [ask.name, other.name]
     assert watcher.shard.watch.learned == NINE
 
 
