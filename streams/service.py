@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.types import TP
 
+from detectors.span import GapError
 from streams.agents import WatchAgent
 from streams.app import build
 from streams.by_host.agents import ByHostAgents
@@ -47,6 +48,9 @@ _LEAST_SHARE: Final = 0.1
 
 _ANSWER_SECONDS: Final = 5.0
 """How long the broker may take to say what is waiting."""
+
+_TOLD: Final = (FlowhawkError, GapError)
+"""Errors that say in a line what was wrong and what to do."""
 
 
 class Service:
@@ -302,7 +306,7 @@ class Service:
         async def guarded(stream: faust.StreamT[Any]) -> None:
             try:
                 await run(stream)
-            except FlowhawkError as error:
+            except _TOLD as error:
                 fail(f"the {name} agent cannot go on", error)
             except Exception as error:  # noqa: BLE001 - Faust would acknowledge the event and go on without it
                 fail(f"the {name} agent met an error nobody expected", error)
@@ -340,7 +344,7 @@ def fail(what: str, error: Exception) -> NoReturn:
     error
         Why. One that people can do something about is told in a line, any other with its traceback.
     """
-    expected = isinstance(error, FlowhawkError)
+    expected = isinstance(error, _TOLD)
     sys.stderr.write(f"flowhawk: {what}{f': {error}' if expected else ''}; stopping, nothing of it was acknowledged\n")
     if not expected:
         traceback.print_exception(error)
