@@ -5,24 +5,30 @@ import signal
 from pathlib import Path
 
 import pytest
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.structs import OffsetAndMetadata
 
 from detectors.statistics.baselines import Baselines
 from streams import baseline_files
 from streams.errors import FAILED
+from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.settings import Settings
+from streams.topics import create_topics
+from tests.kafka.broker import KafkaBroker
 from tests.streams.by_host.traffic import complete, detected, environment, spread, told, wait_until
 from tests.streams.flow_lines import NINE, flow, scan
 from tests.streams.programs import Program, every, flowhawk
+from tests.streams.topic_records import read
 
 DAY = 24 * 3600
 WEEK = NINE + 7 * DAY
 
 
 def past() -> list[str]:
-    """What two days show of hosts that send a megabyte a minute, and are refused now and then."""
+    """What two days show of hosts that send two megabytes every five minutes, and are refused now and then."""
     lines = []
-    for second in range(0, 2 * DAY, 120):
+    for second in range(0, 2 * DAY, 300):
         hosts = range(4)
         lines += [
             flow(f"10.0.{host}.7", f"198.51.100.{host}", end=NINE + second, size=2_000_000 + host) for host in hosts
@@ -78,12 +84,27 @@ class Workers:
         return baseline_files.read(self.folder / name)
 
 
-@pytest.fixture
-def known(tmp_path: Path) -> Path:
+def more_partitions(address: str, topic: str, count: int) -> None:
+    """Do as `kafka-topics.sh --alter --partitions`."""
+    with KafkaAdminClient(bootstrap_servers=address) as admin:
+        admin.create_partitions({topic: count})
+
+
+def reset_to_latest(address: str, group: str, topic: str) -> None:
+    """Do as `kafka-consumer-groups.sh --reset-offsets --to-latest` for a topic of one partition."""
+    partition = TopicPartition(topic, 0)
+    with KafkaConsumer(bootstrap_servers=address, group_id=group, enable_auto_commit=False) as consumer:
+        consumer.assign([partition])
+        consumer.commit({partition: OffsetAndMetadata(consumer.end_offsets([partition])[partition], "", -1)})
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two days teach."""
-    (tmp_path / "past.log").write_text("\n".join(past()))
-    known = tmp_path / "known.zst"
-    assert flowhawk("detect", "--export-baselines", known, tmp_path / "past.log").returncode == 0
+    folder = tmp_path_factory.mktemp("known")
+    (folder / "past.log").write_text("\n".join(past()))
+    known = folder / "known.zst"
+    assert flowhawk("detect", "--export-baselines", known, folder / "past.log").returncode == 0
     return known
 
 
@@ -91,17 +112,17 @@ def test_there_are_more_partitions_and_what_was_learned_stays(settings: Settings
     topic = settings.topics.flows_by_host.name
     address = settings.kafka.bootstrap_servers[0]
     workers = Workers(settings, tmp_path)
+    more_partitions(address, topic, 4)
     said = workers.command("baselines", "import", known)
-    assert "divided among 3 partitions of hosts; windows stay as they are\n" in said
+    assert "divided among 4 partitions of hosts; windows stay as they are\n" in said
     assert workers.find([upload(1, WEEK)]) == {"exfiltration_burst": "closed"}
     before = workers.exported("before.zst")
     assert workers.command("baselines", "export", tmp_path / "again.zst").endswith(
-        "3 partitions of hosts, all equally far\n"
+        "4 partitions of hosts, all equally far\n"
     )
     assert before.hosts >= baseline_files.read(known).hosts
 
-    with KafkaAdminClient(bootstrap_servers=address) as admin:
-        admin.create_partitions({topic: 8})
+    more_partitions(address, topic, 8)
     refused = flowhawk("run", environment=workers.environment)
     assert refused.returncode == FAILED
     assert "docs/how-to/run-several-workers.md" in refused.stderr
@@ -133,3 +154,27 @@ def test_what_one_topology_learned_is_taken_to_the_other(settings: Settings, tmp
     workers.command("baselines", "import", tmp_path / "grown.zst", **direct)
     back = workers.exported("back.zst", **direct)
     assert back.exported().equals(baseline_files.read(tmp_path / "grown.zst").exported())
+
+
+def test_one_topology_goes_on_where_the_other_stopped(
+    kafka_broker: KafkaBroker, topic_settings: TopicSettings, tmp_path: Path, known: Path
+) -> None:
+    hosts = topic_settings.flows_by_host.model_copy(update={"partitions": 4})
+    topics = topic_settings.model_copy(update={"flows_by_host": hosts})
+    kafka = KafkaSettings(bootstrap_servers=(kafka_broker.bootstrap,), group_id=f"group-{topics.flows.name}")
+    create_topics(kafka, topics, topology="by-host")
+    workers = Workers(Settings(kafka=kafka, topics=topics, topology="by-host"), tmp_path)
+    workers.command("baselines", "import", known)
+    assert workers.find([upload(1, WEEK)]) == {"exfiltration_burst": "closed"}
+    workers.exported("by-host.zst")
+    before = read(kafka_broker.bootstrap, topics.findings.name)
+
+    group = f"{kafka.group_id}-direct"
+    reset_to_latest(kafka_broker.bootstrap, group, topics.flows.name)
+    direct = {"FLOWHAWK__TOPOLOGY": "direct", "FLOWHAWK__KAFKA__GROUP_ID": group}
+    workers.command("baselines", "import", tmp_path / "by-host.zst", **direct)
+    lines = [upload(2, WEEK + 3 * 3600), *scan(end=WEEK + 3 * 3600)]
+    assert workers.find(lines, **direct) == {"exfiltration_burst": "closed", "vertical_scan": "closed"}
+    # What was found before is not found once more, as it would be if its records were read once more.
+    after = read(kafka_broker.bootstrap, topics.findings.name)
+    assert {record.key for record in after[len(before) :]}.isdisjoint({record.key for record in before})
