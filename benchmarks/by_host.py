@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.contenders import alternate, compared, program
+from benchmarks.contenders import FLINK_HOSTS, alternate, compared, flink, program, wants_flink
 from benchmarks.measurement import Measurement
 from benchmarks.processes import Run
 from benchmarks.progress import Sample
@@ -55,7 +55,11 @@ def measure() -> list[Measurement]:
     with tempfile.TemporaryDirectory() as name, kafka(Path(name)) as broker:
         contest = _Contest(Path(name), broker.bootstrap)
         runs = alternate(contest.contenders())
-        return [*compared(runs, [TEXTBOOK, DIRECT, ONE]), *contest.bytes_of_a_record(), *_state(size("STATE_RECORDS"))]
+        return [
+            *compared(runs, [TEXTBOOK, DIRECT, ONE, FLINK_HOSTS]),
+            *contest.bytes_of_a_record(),
+            *_state(size("STATE_RECORDS")),
+        ]
 
 
 class _Contest:
@@ -75,6 +79,7 @@ class _Contest:
         self._spread("spread-small", RECORDS_A_MESSAGE, size("MINUTES"))
         return {
             TEXTBOOK: self._textbook,
+            **self._flink(minutes),
             DIRECT: lambda: self._run("single", workers=1, topology="direct"),
             ONE: lambda: self._run("spread", workers=1),
             TWO: lambda: self._run("spread", workers=2),
@@ -85,6 +90,12 @@ class _Contest:
     def bytes_of_a_record(self) -> list[Measurement]:
         """Say how large records are on their way between the stages."""
         return [Measurement.median("block bytes of a record", "bytes", self._sizes)]
+
+    def _flink(self, minutes: int) -> dict[str, Callable[[], Run]]:
+        if not wants_flink():
+            return {}
+        fill(self._bootstrap, "single-lines", lines(self._records, minutes=minutes), complete=False)
+        return flink(self._folder, self._bootstrap, "single-lines")
 
     def _textbook(self) -> Run:
         topic = f"textbook-{next(self._runs)}"

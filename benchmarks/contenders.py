@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,9 @@ FLINK: Final = Path(os.environ.get("BENCH_FLINK_PYTHON", ROOT / ".venv-flink" / 
 """Python with the packages of the dependency group `flink`; used when PEERS=flink."""
 
 CONNECTOR: Final = "org.apache.flink:flink-sql-connector-kafka:4.0.1-2.0"
+
+FLINK_SENDERS: Final = "Flink SQL, senders"
+FLINK_HOSTS: Final = "Flink SQL, both hosts"
 
 PER_CORE: Final = ", per core"
 
@@ -120,6 +124,28 @@ def connector(folder: Path) -> Path:
     if done.returncode:
         raise RuntimeError(f"Maven cannot fetch {CONNECTOR}:\n{done.stdout[-2000:]}")
     return next(folder.glob("flink-sql-connector-kafka-*.jar"))
+
+
+def flink(folder: Path, bootstrap: str, topic: str) -> dict[str, Callable[[], Run]]:
+    """Let Flink count senders, and both hosts of a record, as Flowhawk does; nobody where it is not asked for.
+
+    Parameters
+    ----------
+    folder
+        Where its connector goes.
+    bootstrap, topic
+        The records, one in a message, in one partition.
+    """
+    if not wants_flink():
+        return {}
+    jar = connector(folder)
+    # Flink's own scripts call `python` by name.
+    path = {"PATH": f"{FLINK.parent}{os.pathsep}{os.environ['PATH']}"}
+    records = min(size("FLINK_RECORDS"), size("RECORDS"))
+    return {
+        name: partial(program, FLINK, "flink", bootstrap, topic, records, jar, hosts, libraries=path)
+        for name, hosts in ((FLINK_SENDERS, 1), (FLINK_HOSTS, 2))
+    }
 
 
 def versions() -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The service beside its peers: the same records, from a real Kafka, with the same fetch settings."""
 
-import os
 import re
 import sys
 import tempfile
@@ -10,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contenders import FLINK, PEERS, alternate, compared, connector, has, program, wants_flink
+from benchmarks.contenders import FLINK_HOSTS, PEERS, alternate, compared, flink, has, program
 from benchmarks.measurement import Measurement
 from benchmarks.processes import FLOWHAWK, Run, run
 from benchmarks.progress import stretch
@@ -26,8 +25,6 @@ QUIX: Final = "Quix Streams"
 SINGLES: Final = "flowhawk run, one record a message"
 BLOCKS: Final = "flowhawk run, 1,000 records a message"
 EMBEDDED: Final = "flowhawk up, embedded"
-FLINK_SENDERS: Final = "Flink SQL, senders"
-FLINK_HOSTS: Final = "Flink SQL, both hosts"
 
 RECORDS_A_MESSAGE: Final = 1_000
 
@@ -80,7 +77,7 @@ class _Contest:
             GETMANY: lambda: program(own, "aiokafka_getmany", self._bootstrap, "singles", self._records),
             TEXTBOOK: lambda: self._textbook(own, size("TEXTBOOK_RECORDS")),
             **self._quix(size("QUIX_RECORDS")),
-            **self._flink(size("FLINK_RECORDS")),
+            **flink(self._folder, self._bootstrap, "singles"),
             SINGLES: lambda: self._worker(SINGLES, "singles", singles),
             BLOCKS: lambda: self._worker(BLOCKS, "blocks", blocks),
             EMBEDDED: lambda: self._up(path),
@@ -106,19 +103,6 @@ class _Contest:
             return program(PEERS, "quix", self._bootstrap, topic, limit)
 
         return {QUIX: quix} if has("quixstreams") else {}
-
-    def _flink(self, limit: int) -> dict[str, Callable[[], Run]]:
-        if not wants_flink():
-            return {}
-        jar = connector(self._folder)
-        # Flink's own scripts call `python` by name.
-        path = {"PATH": f"{FLINK.parent}{os.pathsep}{os.environ['PATH']}"}
-        return {
-            name: lambda hosts=hosts: program(  # type: ignore[misc]  # a default binds the value of this turn
-                FLINK, "flink", self._bootstrap, "singles", min(limit, self._records), jar, hosts, libraries=path
-            )
-            for name, hosts in ((FLINK_SENDERS, 1), (FLINK_HOSTS, 2))
-        }
 
     def _worker(self, name: str, topic: str, messages: int) -> Run:
         run_name = f"run-{next(self._runs)}"

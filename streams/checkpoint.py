@@ -177,6 +177,11 @@ class Checkpoints:
         self._kept: list[Manifest] = []
         self._foreign: frozenset[str] = frozenset()
 
+    @property
+    def generation(self) -> int:
+        """Which owner of the source this is, counted from 1 on; 0 before anything was loaded."""
+        return self._generation
+
     async def load(self) -> Loaded:
         """Read the last good checkpoint and begin a generation above all there are.
 

@@ -96,6 +96,11 @@ class Durable(Generic[State]):
         """Offset behind the last durable checkpoint; None where there are no checkpoints."""
         return None if self._checkpoints is None else self._safe
 
+    @property
+    def generation(self) -> int:
+        """Which owner of the source this is; 0 where there are no checkpoints."""
+        return 0 if self._checkpoints is None else self._checkpoints.generation
+
     async def restore(self) -> None:
         """Take up the last checkpoint; without one, begin empty.
 

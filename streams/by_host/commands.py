@@ -137,6 +137,8 @@ class Reached:
         Changes whenever somebody else, or the same worker anew, has the partition.
     safe
         The pane that was closed last in what is durable: no session goes back behind it.
+    generation
+        Which owner of the partition says so: whoever has it after one that stored anything has a higher one.
     """
 
     part: Part
@@ -145,6 +147,7 @@ class Reached:
     panes: Sequence[int]
     session: str = ""
     safe: int = -END_OF_TIME
+    generation: int = 0
 
     @property
     def body(self) -> bytes:

@@ -147,10 +147,13 @@ class Judging(Role):
     async def _note(self, reached: Reached) -> None:
         """Take note of how far a partition has come; tell it what it missed where it is another one than before.
 
-        Whoever goes on from a checkpoint comes to where the partition was once more, and to the same.
+        Whoever goes on from a checkpoint comes to where the partition was once more, and to the same. Whoever had it
+        before, and does not know that it has lost it, tells of what may be forgotten here.
         """
         number = reached.part.number
         before = self._reached.get(number)
+        if before is not None and reached.generation < before.generation:
+            return
         self._reached[number] = reached
         if before is not None and before.watermark > reached.watermark:
             self._reached[number] = replace(reached, watermark=before.watermark, panes=before.panes)

@@ -163,7 +163,7 @@ class Watcher(Role):
         if not anew and known is not None and reached.watermark == known.watermark:
             return
         safe = self.shard.stored_until(self._durable.committable or 0)
-        self._told = reached = replace(reached, session=self._session, safe=safe)
+        self._told = reached = replace(reached, session=self._session, safe=safe, generation=self._durable.generation)
         topic = self.worker.settings.topics.partials.name
         await self.worker.said.write(messages(topic, REACHED, str(reached.part.number), reached.body))
 

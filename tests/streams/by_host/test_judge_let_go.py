@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Final, NoReturn
 
 import pytest
@@ -35,8 +36,10 @@ def failed(what: str, error: Exception) -> NoReturn:
     raise AssertionError(what) from error
 
 
-def reached(part: int, watermark: int, session: str = "1", panes: tuple[int, ...] = (NINE,)) -> Reached:
-    return Reached(Part(part, PARTS), watermark, NEVER, panes, session)
+def reached(
+    part: int, watermark: int, session: str = "1", panes: tuple[int, ...] = (NINE,), generation: int = 0
+) -> Reached:
+    return Reached(Part(part, PARTS), watermark, NEVER, panes, session, generation=generation)
 
 
 def fetched(*said: Reached, begin: int = 1000) -> Fetched:
@@ -141,3 +144,11 @@ async def test_a_partition_that_begins_again_comes_to_where_it_was(alone: Alone)
     await alone.judging.take(fetched(reached(0, DUE + 7200, "2", (NINE + PANE_SECONDS,))))
     known = alone.judging._reached[0]
     assert (known.watermark, tuple(known.panes)) == (DUE + 7200, (NINE + PANE_SECONDS,))
+
+
+async def test_whoever_had_a_partition_before_and_does_not_know_it_is_not_listened_to(alone: Alone) -> None:
+    await alone.judging.take(fetched(reached(0, DUE, "2", generation=2)))
+    forgotten = replace(reached(0, DUE, "1", generation=1), learned=NINE)
+    # What it closed last is known to nobody here, so nobody could bring it to where the others are.
+    await alone.judging.take(fetched(forgotten))
+    assert alone.judging._reached[0].session == "2"

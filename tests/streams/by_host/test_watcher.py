@@ -140,6 +140,7 @@ async def test_the_next_owner_goes_on_from_the_checkpoint_and_shuts_out_the_one_
     last = reached(settings)[-1]
     assert (last.watermark, list(last.panes)) == (NINE + HOUR - 900, [NINE])
     assert len({each.session for each in reached(settings)}) == 2
+    assert [*dict.fromkeys(each.generation for each in reached(settings))] == [1, 2]
 
 
 async def test_late_records_are_told_of_by_the_partition_of_the_sender(worker: Worker) -> None:
