@@ -1,6 +1,5 @@
 """The topology by-host: one worker and two, beside the topology direct and the textbook program."""
 
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,13 +10,13 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.contenders import FLINK_HOSTS, alternate, compared, flink, program, wants_flink
+from benchmarks.contenders import FLINK_HOSTS, TEXTBOOK, alternate, compared, flink, textbook, wants_flink
 from benchmarks.measurement import Measurement
 from benchmarks.processes import Run
 from benchmarks.progress import Sample
-from benchmarks.service import TEXTBOOK, kafka
+from benchmarks.service import kafka
 from benchmarks.sizes import size
-from benchmarks.traffic import batched, create, fill, joined, lines, producer, send
+from benchmarks.traffic import batched, create, fill, joined, lines
 from benchmarks.worker import Worker, environment, topic_names
 from detectors.route import Part
 from detectors.watch import Watch
@@ -25,9 +24,7 @@ from streams.by_host.blocks import decode
 from streams.by_host.cuts import write
 from streams.by_host.shard import Shard
 from streams.pipeline import Batch, Pipeline
-from streams.publish import END_OF_INPUT
 from streams.records import Message, decode_all
-from streams.records.contract import WATERMARK_HEADER
 from streams.settings import Settings
 
 DIRECT: Final = "direct, one worker"
@@ -74,11 +71,15 @@ class _Contest:
         """Publish the records, spread over partitions and on a single one; then say who competes."""
         minutes = size("BY_HOST_MINUTES")
         fill(self._bootstrap, "single", joined(lines(self._records, minutes=minutes), RECORDS_A_MESSAGE))
-        self._spread("spread", RECORDS_A_MESSAGE, minutes)
-        self._spread("spread-singles", 1, minutes)
-        self._spread("spread-small", RECORDS_A_MESSAGE, size("MINUTES"))
+        for topic, records_a_message, of in (
+            ("spread", RECORDS_A_MESSAGE, minutes),
+            ("spread-singles", 1, minutes),
+            ("spread-small", RECORDS_A_MESSAGE, size("MINUTES")),
+        ):
+            values = joined(lines(self._records, minutes=of), records_a_message)
+            fill(self._bootstrap, topic, values, partitions=PARTITIONS)
         return {
-            TEXTBOOK: self._textbook,
+            TEXTBOOK: lambda: textbook(self._bootstrap, f"textbook-{next(self._runs)}"),
             **self._flink(minutes),
             DIRECT: lambda: self._run("single", workers=1, topology="direct"),
             ONE: lambda: self._run("spread", workers=1),
@@ -96,22 +97,6 @@ class _Contest:
             return {}
         fill(self._bootstrap, "single-lines", lines(self._records, minutes=minutes), complete=False)
         return flink(self._folder, self._bootstrap, "single-lines")
-
-    def _textbook(self) -> Run:
-        topic = f"textbook-{next(self._runs)}"
-        limit = size("TEXTBOOK_RECORDS")
-        fill(self._bootstrap, topic, lines(limit), complete=False)
-        return program(Path(sys.executable), "textbook_faust", self._bootstrap, topic, limit)
-
-    def _spread(self, topic: str, records_a_message: int, minutes: int) -> None:
-        """Publish to partitions in turn, so that each is as far as the others."""
-        create(self._bootstrap, topic, partitions=PARTITIONS)
-        publisher = producer(self._bootstrap)
-        for number, value in enumerate(joined(lines(self._records, minutes=minutes), records_a_message)):
-            send(publisher, topic, value, partition=number % PARTITIONS)
-        for partition in range(PARTITIONS):
-            send(publisher, topic, b"", [(WATERMARK_HEADER, END_OF_INPUT)], partition=partition)
-        publisher.flush()
 
     def _run(self, flows: str, *, workers: int, topology: str = "by-host") -> Run:
         name = f"run-{next(self._runs)}"
@@ -150,6 +135,8 @@ def _run(workers: list[Worker], topology: str, records: int) -> Run:
             break
         time.sleep(_PAUSE_SECONDS)
     begin = next(sample for sample, _ in found if sample.records)
+    if begin.records >= records:
+        raise ValueError("workers decoded all at once: give them more records")
     last = next(sample for sample, done in found if done[1] == found[-1][1][1])
     return Run(records - begin.records, last.at - begin.at, found[-1][0].cpu_seconds - begin.cpu_seconds)
 

@@ -16,6 +16,7 @@ from benchmarks.measurement import Measurement
 from benchmarks.processes import ROOT, Run, usage
 from benchmarks.progress import Sample, stretch
 from benchmarks.sizes import size
+from benchmarks.traffic import fill, lines
 
 PEERS: Final = Path(os.environ.get("BENCH_PEERS_PYTHON", ROOT / ".venv-peers" / "bin" / "python"))
 """Python with the packages of the dependency group `peers`."""
@@ -25,6 +26,7 @@ FLINK: Final = Path(os.environ.get("BENCH_FLINK_PYTHON", ROOT / ".venv-flink" / 
 
 CONNECTOR: Final = "org.apache.flink:flink-sql-connector-kafka:4.0.1-2.0"
 
+TEXTBOOK: Final = "textbook Faust"
 FLINK_SENDERS: Final = "Flink SQL, senders"
 FLINK_HOSTS: Final = "Flink SQL, both hosts"
 
@@ -126,8 +128,18 @@ def connector(folder: Path) -> Path:
     return next(folder.glob("flink-sql-connector-kafka-*.jar"))
 
 
+def textbook(bootstrap: str, topic: str) -> Run:
+    """Let the textbook program count the records that it is given on a new topic.
+
+    The group and the changelog bear the topic's name, and every run begins anew.
+    """
+    limit = size("TEXTBOOK_RECORDS")
+    fill(bootstrap, topic, lines(limit), complete=False)
+    return program(Path(sys.executable), "textbook_faust", bootstrap, topic, limit)
+
+
 def flink(folder: Path, bootstrap: str, topic: str) -> dict[str, Callable[[], Run]]:
-    """Let Flink count senders, and both hosts of a record, as Flowhawk does; nobody where it is not asked for.
+    """Let Flink count senders, and both hosts of a record, as Flowhawk does; ask first who `wants_flink`.
 
     Parameters
     ----------
@@ -136,8 +148,6 @@ def flink(folder: Path, bootstrap: str, topic: str) -> dict[str, Callable[[], Ru
     bootstrap, topic
         The records, one in a message, in one partition.
     """
-    if not wants_flink():
-        return {}
     jar = connector(folder)
     # Flink's own scripts call `python` by name.
     path = {"PATH": f"{FLINK.parent}{os.pathsep}{os.environ['PATH']}"}

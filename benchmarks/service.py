@@ -9,7 +9,18 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contenders import FLINK_HOSTS, PEERS, alternate, compared, flink, has, program
+from benchmarks.contenders import (
+    FLINK_HOSTS,
+    PEERS,
+    TEXTBOOK,
+    alternate,
+    compared,
+    flink,
+    has,
+    program,
+    textbook,
+    wants_flink,
+)
 from benchmarks.measurement import Measurement
 from benchmarks.processes import FLOWHAWK, Run, run
 from benchmarks.progress import stretch
@@ -20,7 +31,6 @@ from tests.kafka.broker import KafkaBroker
 from tests.kafka.libraries import missing_programs
 
 GETMANY: Final = "aiokafka getmany"
-TEXTBOOK: Final = "textbook Faust"
 QUIX: Final = "Quix Streams"
 SINGLES: Final = "flowhawk run, one record a message"
 BLOCKS: Final = "flowhawk run, 1,000 records a message"
@@ -75,9 +85,9 @@ class _Contest:
         own = Path(sys.executable)
         return {
             GETMANY: lambda: program(own, "aiokafka_getmany", self._bootstrap, "singles", self._records),
-            TEXTBOOK: lambda: self._textbook(own, size("TEXTBOOK_RECORDS")),
+            TEXTBOOK: lambda: textbook(self._bootstrap, f"textbook-{next(self._runs)}"),
             **self._quix(size("QUIX_RECORDS")),
-            **flink(self._folder, self._bootstrap, "singles"),
+            **(flink(self._folder, self._bootstrap, "singles") if wants_flink() else {}),
             SINGLES: lambda: self._worker(SINGLES, "singles", singles),
             BLOCKS: lambda: self._worker(BLOCKS, "blocks", blocks),
             EMBEDDED: lambda: self._up(path),
@@ -89,12 +99,6 @@ class _Contest:
             Measurement.median(f"{name}, share of the time in the stages", "%", shares)
             for name, shares in self._shares.items()
         ]
-
-    def _textbook(self, python: Path, limit: int) -> Run:
-        # The group and the changelog bear the topic's name, and every run begins anew.
-        topic = f"textbook-{next(self._runs)}"
-        fill(self._bootstrap, topic, lines(limit), complete=False)
-        return program(python, "textbook_faust", self._bootstrap, topic, limit)
 
     def _quix(self, limit: int) -> dict[str, Callable[[], Run]]:
         def quix() -> Run:

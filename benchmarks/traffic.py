@@ -93,16 +93,20 @@ def send(
             return
 
 
-def fill(bootstrap: str, topic: str, values: Iterable[bytes], *, complete: bool = True) -> int:
-    """Create a topic and put messages into it, with the mark of a complete input behind them; return how many."""
-    create(bootstrap, topic)
+def fill(bootstrap: str, topic: str, values: Iterable[bytes], *, complete: bool = True, partitions: int = 1) -> int:
+    """Create a topic and put messages into it, with the mark of a complete input behind them; return how many.
+
+    Partitions get messages in turn, so that each is as far as the others.
+    """
+    create(bootstrap, topic, partitions=partitions)
     publisher = producer(bootstrap)
     count = 0
     for value in values:
-        send(publisher, topic, value)
+        send(publisher, topic, value, partition=count % partitions)
         count += 1
     if complete:
-        send(publisher, topic, b"", [(WATERMARK_HEADER, END_OF_INPUT)])
-        count += 1
+        for partition in range(partitions):
+            send(publisher, topic, b"", [(WATERMARK_HEADER, END_OF_INPUT)], partition=partition)
+        count += partitions
     publisher.flush()
     return count

@@ -5,13 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import pytest
+from faust.types import TP
 
-from streams.by_host.roles import Worker
+from streams.by_host.roles import Role, Worker
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.metrics import Metrics
 from streams.output import Output
 from streams.settings import Settings, TimeSettings
 from streams.topics import create_topics
+from streams.transport import Fetched
 from tests.kafka.broker import KafkaBroker
 
 
@@ -35,6 +37,31 @@ def settings(kafka_broker: KafkaBroker, by_host_topics: TopicSettings) -> Settin
     )
     create_topics(kafka, by_host_topics, topology="by-host")
     return Settings(kafka=kafka, topics=by_host_topics, topology="by-host", time=TimeSettings(idle_seconds=3600))
+
+
+class Noted(Role):
+    """Notes what it is asked for, and always says the same of where it is."""
+
+    def __init__(self, worker: Worker, partition: TP) -> None:
+        super().__init__(worker, partition)
+        self.done: list[str] = []
+
+    @property
+    def expected(self) -> int | None:
+        return 7
+
+    @property
+    def committable(self) -> int | None:
+        return 5
+
+    async def take(self, fetched: Fetched) -> None:
+        raise NotImplementedError
+
+    async def checkpoint(self) -> None:
+        self.done.append("checkpoint")
+
+    async def close(self) -> None:
+        self.done.append("close")
 
 
 class FailedError(Exception):

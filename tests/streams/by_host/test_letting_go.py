@@ -18,43 +18,25 @@ from streams.by_host.shard import NEVER, Shard
 from streams.durable import NOTHING
 from streams.records import decode_all
 from streams.settings import Settings
-from streams.transport import Fetched
+from tests.streams.by_host.conftest import Noted
 from tests.streams.flow_lines import NINE, block, flow
 from tests.streams.found import batch
 
 PARTITION = TP("flows-by-host", 0)
 
 
-class Noted(Role):
-    """Notes what it is asked for; starting takes until it is let."""
+class Waiting(Noted):
+    """Takes to start until it is let."""
 
     def __init__(self, worker: Worker, partition: TP) -> None:
         super().__init__(worker, partition)
-        self.asked: list[str] = []
         self.may_start = asyncio.Event()
-
-    @property
-    def expected(self) -> int | None:
-        return 7
-
-    @property
-    def committable(self) -> int | None:
-        return 5
 
     async def start(self) -> None:
         await self.may_start.wait()
 
-    async def take(self, fetched: Fetched) -> None:
-        raise NotImplementedError
-
     async def checkpoint_if_due(self) -> None:
-        self.asked.append("checkpoint_if_due")
-
-    async def checkpoint(self) -> None:
-        self.asked.append("checkpoint")
-
-    async def close(self) -> None:
-        self.asked.append("close")
+        self.done.append("checkpoint_if_due")
 
 
 def failed(what: str, error: Exception) -> NoReturn:
@@ -62,29 +44,29 @@ def failed(what: str, error: Exception) -> NoReturn:
 
 
 @pytest.fixture
-def noted() -> Noted:
-    return Noted(None, PARTITION)  # type: ignore[arg-type]  # it shares nothing with others
+def noted() -> Waiting:
+    return Waiting(None, PARTITION)  # type: ignore[arg-type]  # it shares nothing with others
 
 
 @pytest.fixture
-def roles(noted: Noted) -> Roles:
+def roles(noted: Waiting) -> Roles:
     async def make(_: TP) -> Role:
         return noted
 
     return Roles(make, failed)
 
 
-async def test_what_is_just_being_taken_over_is_let_go_of_too(noted: Noted, roles: Roles) -> None:
+async def test_what_is_just_being_taken_over_is_let_go_of_too(noted: Waiting, roles: Roles) -> None:
     taking = asyncio.create_task(roles.assigned(PARTITION))
     await asyncio.sleep(0)
     assert roles.is_taking_over
     await roles.close()
     assert taking.cancelled()
-    assert noted.asked == ["close"]
+    assert noted.done == ["close"]
     assert roles.get(PARTITION) is None
 
 
-async def test_nothing_is_taken_over_any_more_once_all_is_let_go_of(noted: Noted, roles: Roles) -> None:
+async def test_nothing_is_taken_over_any_more_once_all_is_let_go_of(noted: Waiting, roles: Roles) -> None:
     noted.may_start.set()
     await roles.close()
     await roles.assigned(PARTITION)
@@ -93,7 +75,7 @@ async def test_nothing_is_taken_over_any_more_once_all_is_let_go_of(noted: Noted
 
 @pytest.mark.parametrize("checkpoint", [Roles.checkpoint, Roles.checkpoint_if_due])
 async def test_no_checkpoint_begins_of_what_was_let_go_of_meanwhile(
-    noted: Noted, roles: Roles, checkpoint: Callable[[Roles], asyncio.Future[None]]
+    noted: Waiting, roles: Roles, checkpoint: Callable[[Roles], asyncio.Future[None]]
 ) -> None:
     noted.may_start.set()
     await roles.assigned(PARTITION)
@@ -105,10 +87,10 @@ async def test_no_checkpoint_begins_of_what_was_let_go_of_meanwhile(
         checkpointing = asyncio.ensure_future(checkpoint(roles))
         await asyncio.sleep(0)
     await asyncio.gather(letting_go, checkpointing)
-    assert noted.asked == ["close"]
+    assert noted.done == ["close"]
 
 
-async def test_what_is_acknowledged_while_nobody_has_a_partition_is_not_committed(noted: Noted, roles: Roles) -> None:
+async def test_what_is_acknowledged_while_nobody_has_a_partition_is_not_committed(noted: Waiting, roles: Roles) -> None:
     assert roles.committable(PARTITION) == NOTHING
     noted.may_start.set()
     await roles.assigned(PARTITION)

@@ -5,61 +5,40 @@ from faust.types import TP
 
 from streams.by_host.roles import Role, Roles, Worker
 from streams.durable import NOTHING
-from streams.transport import Fetched
-from tests.streams.by_host.conftest import FailedError, failed
+from tests.streams.by_host.conftest import FailedError, Noted, failed
 
 FLOWS, OTHERS = TP("flows", 0), TP("others", 0)
 
 
-class Counting(Role):
-    """A role that notes what it is told to do."""
+class Starting(Noted):
+    """Starts, or fails to."""
 
-    def __init__(self, worker: Worker, partition: TP) -> None:
-        super().__init__(worker, partition)
-        self.done: list[str] = []
-        self.error: Exception | None = None
-
-    @property
-    def expected(self) -> int | None:
-        return 7
-
-    @property
-    def committable(self) -> int | None:
-        return 5
+    error: Exception | None = None
 
     async def start(self) -> None:
         self.done.append("start")
         if self.error is not None:
             raise self.error
 
-    async def take(self, fetched: Fetched) -> None:
-        raise NotImplementedError
 
-    async def checkpoint(self) -> None:
-        self.done.append("checkpoint")
-
-    async def close(self) -> None:
-        self.done.append("close")
+@pytest.fixture
+def role(worker: Worker) -> Starting:
+    return Starting(worker, FLOWS)
 
 
 @pytest.fixture
-def role(worker: Worker) -> Counting:
-    return Counting(worker, FLOWS)
-
-
-@pytest.fixture
-def roles(role: Counting) -> Roles:
+def roles(role: Starting) -> Roles:
     async def make(partition: TP) -> Role | None:
         return role if partition == FLOWS else None
 
     return Roles(make, failed)
 
 
-async def test_a_partition_is_worked_on_from_assignment_to_revocation(roles: Roles, role: Counting) -> None:
+async def test_a_partition_is_worked_on_from_assignment_to_revocation(roles: Roles, role: Starting) -> None:
     assert (roles.position(FLOWS), roles.committable(FLOWS), list(roles)) == (None, NOTHING, [])
     await roles.assigned(FLOWS)
     await roles.assigned(FLOWS)
-    assert (roles.get(FLOWS), list(roles), roles.of(Counting)) == (role, [role], [role])
+    assert (roles.get(FLOWS), list(roles), roles.of(Starting)) == (role, [role], [role])
     assert (roles.position(FLOWS), roles.expected(FLOWS), roles.committable(FLOWS)) == (7, 7, 5)
     await roles.checkpoint()
     await roles.revoked(FLOWS)
@@ -74,7 +53,7 @@ async def test_topics_of_others_are_left_to_the_group(roles: Roles) -> None:
     assert (list(roles), roles.position(OTHERS)) == ([], None)
 
 
-async def test_nobody_lets_go_of_a_state_that_is_being_worked_with(roles: Roles, role: Counting) -> None:
+async def test_nobody_lets_go_of_a_state_that_is_being_worked_with(roles: Roles, role: Starting) -> None:
     await roles.assigned(FLOWS)
     async with roles.quiet():
         letting_go = asyncio.create_task(roles.revoked(FLOWS))
@@ -84,7 +63,7 @@ async def test_nobody_lets_go_of_a_state_that_is_being_worked_with(roles: Roles,
     assert role.done[-1] == "close"
 
 
-async def test_a_partition_that_cannot_be_taken_over_ends_the_process(roles: Roles, role: Counting) -> None:
+async def test_a_partition_that_cannot_be_taken_over_ends_the_process(roles: Roles, role: Starting) -> None:
     role.error = ValueError("nonsense")
     with pytest.raises(FailedError, match=r"flows/0 cannot be taken over: nonsense"):
         await roles.assigned(FLOWS)
