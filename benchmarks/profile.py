@@ -3,19 +3,18 @@
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from types import FrameType, TracebackType
 from typing import Final, NamedTuple, Self
-
-import numpy as np
 
 from benchmarks.hosts import SOURCE
 from benchmarks.measurement import Measurement
 from benchmarks.sizes import size
 from benchmarks.traffic import joined, lines
 from streams.app import MAX_FETCH_BYTES, MAX_POLL_RECORDS
+from streams.fetched_records import Record, Records
 from streams.pipeline import Batch, Pipeline
-from streams.records import Message
+from streams.records.message_columns import MessageColumns
 from streams.settings import load
 
 SHAPES: Final = (("one record a message", 1), ("1,000 records a message", 1_000))
@@ -126,20 +125,8 @@ def measure() -> list[Measurement]:
 
 def _batches(each: Iterable[bytes], together: int) -> list[Batch]:
     """Bind messages as the service gets them: so many of them, and so many bytes, at a time."""
-    messages = [Message(value) for value in joined(each, together)]
-    found: list[Batch] = []
-    begin = 0
-    for end in _ends(messages):
-        found.append(Batch(SOURCE, messages[begin:end], np.arange(begin, end), begin, end))
-        begin = end
-    return found
-
-
-def _ends(messages: Sequence[Message]) -> Iterator[int]:
-    begin = held = 0
-    for number, message in enumerate(messages):
-        if held + len(message.value) > MAX_FETCH_BYTES or number - begin == MAX_POLL_RECORDS:
-            yield number
-            begin, held = number, 0
-        held += len(message.value)
-    yield len(messages)
+    records = Records.of(Record(offset, None, value) for offset, value in enumerate(joined(each, together)))
+    return [
+        Batch(SOURCE, MessageColumns(part), part.offsets, int(part.offsets[0]), int(part.offsets[-1]) + 1)
+        for part in records.parts(MAX_POLL_RECORDS, MAX_FETCH_BYTES)
+    ]

@@ -17,7 +17,7 @@ from streams.kafka_settings import Topic, TopicSettings
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
-_PAUSE_SECONDS: Final = 0.05
+_PAUSE_SECONDS: Final = 0.1
 _ADDRESS: Final = re.compile(r"http://([\d.]+):(\d+)/metrics")
 
 

@@ -63,7 +63,7 @@ class Buffer:
 
     __slots__ = ("_text", "bytes", "heads", "is_ascii", "short_heads", "size", "tails")
 
-    def __init__(self, parts: Iterable[bytes]) -> None:
+    def __init__(self, parts: Iterable[bytes | memoryview]) -> None:
         self._text = b"\n".join([_BEFORE, *parts, _BEHIND])
         self.size = len(self._text) - _MARGIN - len(_BEHIND)
         self.bytes = np.frombuffer(self._text, np.uint8, self.size, _MARGIN)

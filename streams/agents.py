@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import faust
-import numpy as np
-from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from detectors.finding import Finding
@@ -21,13 +19,12 @@ from streams.metrics import STATE_PARTS, Metrics
 from streams.output import ProducerRecord
 from streams.partitions import Owned, Partitions
 from streams.pipeline import Batch, Outcome, Pipeline
-from streams.records import Decoded, Message, decode_all
+from streams.records import Decoded, decode_all
+from streams.records.message_columns import MessageColumns
 from streams.settings import Settings
 from streams.traffic import Traffic, measure
 from streams.transport import Fetched
 from streams.tuning import matched_kinds
-
-_NO_HEADERS: Final[Mapping[str, bytes]] = {}
 
 
 class Prepared(NamedTuple):
@@ -105,7 +102,7 @@ class WatchAgent:
 
     def prepare(self, fetched: Fetched) -> "Future[Prepared] | None":
         """Begin to decode an event of flows; those of other topics are left alone."""
-        if fetched.records[0].topic != self._topics.flows.name:
+        if fetched.partition.topic != self._topics.flows.name:
             return None
         return self._decoders.submit(lambda: self._prepared(batch_of(fetched)))
 
@@ -116,9 +113,11 @@ class WatchAgent:
         return Prepared(batch, decoded, measure(decoded.table), seconds)
 
     async def look(self) -> None:
-        """Say early what open panes show, between two batches."""
+        """Say early what open panes show, between two batches, unless a backlog is worked off."""
         async with self.partitions.lock:
             for owned in self.partitions:
+                if owned.backlog.is_worked_off(owned.pipeline.pipeline.watermarks.current):
+                    continue
                 findings = await owned.pipeline.look(partial(self._write_findings, owned))
                 self._metrics.told(findings)
                 self.published += len(findings)
@@ -184,7 +183,7 @@ class WatchAgent:
             begun = time.perf_counter()
             outcome = await owned.pipeline.process(
                 batch,
-                lambda outcome: owned.output.write([*self._records(outcome, batch, fetched.records[0])]),
+                lambda outcome: owned.output.write([*self._records(outcome, batch, fetched.partition)]),
                 prepared.decoded,
             )
             seconds = time.perf_counter() - begun
@@ -200,22 +199,17 @@ class WatchAgent:
             self._metrics.traffic(prepared.traffic)
             self.published += len(outcome.findings)
             self.progress = batch.end
-            self._note_time(fetched.records[-1])
+            if fetched.written is not None:
+                self._written[fetched.partition] = fetched.written
         self._consumed(everything)
         await owned.pipeline.checkpoint_if_due()
 
-    def _note_time(self, last: "ConsumerRecord[bytes, bytes]") -> None:
-        if last.timestamp is not None and last.timestamp >= 0:
-            self._written[TP(last.topic, last.partition)] = last.timestamp / 1000
-
-    def _records(
-        self, outcome: Outcome, batch: Batch, first: "ConsumerRecord[bytes, bytes]"
-    ) -> Iterator[ProducerRecord]:
+    def _records(self, outcome: Outcome, batch: Batch, partition: TP) -> Iterator[ProducerRecord]:
         topics = self._topics
         yield from self._findings(outcome.findings)
         for value, headers in late_blocks(outcome.late):
             yield ProducerRecord(topics.flows_late.name, value, headers=headers)
-        refused = dead_letters(outcome.refused, first.topic, first.partition, batch.offsets.tolist())
+        refused = dead_letters(outcome.refused, partition.topic, partition.partition, batch.offsets.tolist())
         for value, headers in refused:
             yield ProducerRecord(topics.flows_dead_letter.name, value, headers=headers)
 
@@ -227,17 +221,8 @@ class WatchAgent:
 def batch_of(fetched: Fetched) -> Batch:
     """Make a batch for the stages of what was fetched."""
     records = fetched.records
-    # With one record a message this is done once a record, so it is done in as little Python as can be.
-    values = [record.value or b"" for record in records]
-    headers = [dict(record.headers) if record.headers else _NO_HEADERS for record in records]
-    timestamps = [record.timestamp for record in records]
-    return Batch(
-        f"{records[0].topic}/{records[0].partition}",
-        list(map(Message._make, zip(values, headers, timestamps, strict=True))),
-        np.array([record.offset for record in records], np.int64),
-        fetched.begin,
-        fetched.end,
-    )
+    source = f"{fetched.partition.topic}/{fetched.partition.partition}"
+    return Batch(source, MessageColumns(records), records.offsets, fetched.begin, fetched.end)
 
 
 class _Kept(NamedTuple):

@@ -12,11 +12,11 @@ from streams.sensor import Sensor
 from streams.tokens import for_loops
 from streams.transport import BatchingTransport, Fetched, Positions
 
-MAX_POLL_RECORDS: Final = 20_000
-"""Messages in one event at most; with one record a message that is about 50 ms of work."""
+MAX_POLL_RECORDS: Final = 40_000
+"""Messages in one event at most; with one record a message that is about 100 ms of work."""
 
 MAX_FETCH_BYTES: Final = 4 << 20
-"""Bytes of one partition in one event at most, besides a message that is larger on its own."""
+"""Bytes of one partition in one fetch, and of values in one event, at most; a larger message comes on its own."""
 
 METADATA_SECONDS: Final = 5
 """How old what is known of topics and brokers may become."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import structlog
@@ -18,6 +18,7 @@ from streams.connecting import connect
 from streams.durable import NOTHING, DurablePipeline
 from streams.kafka_settings import KafkaSettings, asyncio_arguments
 from streams.kafka_storage import KafkaStorage
+from streams.looking import Backlog
 from streams.metrics import Metrics
 from streams.output import Output, fenced
 from streams.pipeline import Pipeline
@@ -39,11 +40,14 @@ class Owned:
         Where what they say goes.
     storage
         Where the checkpoints are; None where there are none.
+    backlog
+        Tells whether open panes are worth a look.
     """
 
     pipeline: DurablePipeline
     output: Output
     storage: KafkaStorage | None = None
+    backlog: Backlog = field(default_factory=Backlog)
 
     async def close(self) -> None:
         """Let go of it."""

@@ -25,6 +25,7 @@ from streams import tuning
 from streams.degraded import EVICTED, SLOW, Judge, cut_short
 from streams.records import REFUSED, Decoded, Message, decode_all
 from streams.records.contract import WATERMARK_HEADER
+from streams.records.message_columns import MessageColumns, with_header
 from streams.settings import Settings
 
 STAGES: Final = ("decode", "count", "judge", "merge", "write")
@@ -56,6 +57,8 @@ class Batch:
     @property
     def bytes(self) -> int:
         """Size of the messages' values."""
+        if isinstance(self.messages, MessageColumns):
+            return int(self.messages.records.sizes.sum())
         return sum(len(message.value) for message in self.messages)
 
     def since(self, offset: int) -> "Batch":
@@ -204,7 +207,7 @@ class Pipeline:
 
     def _reached(self, batch: Batch, table: Table, behind: Int64Array) -> Int64Array:
         """Let the time of a source go on, and say how far it had come before each record; messages end at `behind`."""
-        marks = [number for number, message in enumerate(batch.messages) if WATERMARK_HEADER in message.headers]
+        marks = with_header(batch.messages, WATERMARK_HEADER)
         first, *others = np.split(table.frame["end"].to_numpy(), behind[marks])
         reached = [self.watermarks.seen(batch.source, first)]
         for ends in others:

@@ -23,6 +23,7 @@ from streams.app import build
 from streams.by_host.agents import ByHostAgents
 from streams.errors import FAILED, FlowhawkError, ServiceError
 from streams.kept_sinks import SinkChange
+from streams.looking import looking_pause
 from streams.metrics import Metrics
 from streams.notifier import Notifier
 from streams.output import FencedError
@@ -42,9 +43,6 @@ _CHECKPOINT_SECONDS: Final = 1.0
 
 _LAST_BEAT_SECONDS: Final = 1.0
 """How long a heartbeat that is under way may take when the service stops."""
-
-_LEAST_SHARE: Final = 0.1
-"""Part of the time for looks when there is always something to count."""
 
 _ANSWER_SECONDS: Final = 5.0
 """How long the broker may take to say what is waiting."""
@@ -312,26 +310,6 @@ class Service:
                 fail(f"the {name} agent met an error nobody expected", error)
 
         self.app.agent(self.app.topic(topic), name=name, concurrency=1)(guarded)
-
-
-def looking_pause(seconds: float, idle: float) -> float:
-    """Say how long to wait after a look, so that looks take most of the time that counting leaves over.
-
-    Parameters
-    ----------
-    seconds
-        How long the look took.
-    idle
-        Part of the time in which nothing was counted. Where there is none, as while a backlog is worked off, looks
-        get a tenth all the same.
-
-    Examples
-    --------
-    >>> looking_pause(0.3, idle=0.5), looking_pause(0.3, idle=0)
-    (0.5, 2.7)
-    """
-    share = max(0.75 * idle, _LEAST_SHARE)
-    return round(seconds * (1 / share - 1), 6)
 
 
 def fail(what: str, error: Exception) -> NoReturn:

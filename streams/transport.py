@@ -6,8 +6,8 @@ poll returned of one partition, and acknowledging the event acknowledges all of 
 by one agent with `concurrency=1`, so that events are acknowledged in order.
 
 A partition is not fetched from while two of its events are on their way: one is worked on, one waits. So events
-grow with the load, and memory stays flat. An event is bounded by the consumer's
-`max_poll_records` and `max_partition_fetch_bytes`.
+grow with the load, and memory stays flat. An event is bounded by the consumer's `max_poll_records`, and by
+`max_partition_fetch_bytes` as its values are without compression.
 
 Whoever keeps positions beside the group (`Positions`) says where to read on, before the first event of a new
 assignment, and how far offsets may be committed.
@@ -15,7 +15,7 @@ assignment, and how far offsets may be committed.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, cast
 from weakref import ref
@@ -25,6 +25,9 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
 from yarl import URL
+
+from streams.fetched_records import Records
+from streams.fetching import keep_whole, let_go_if_over
 
 _EVENTS: Final = 2
 """Events of a partition that may be on their way at once."""
@@ -41,6 +44,8 @@ class Fetched:
 
     Attributes
     ----------
+    partition
+        Where they are from.
     records
         The records, in order; at least one.
     begin, end
@@ -51,10 +56,17 @@ class Fetched:
         What the transport's `prepare` made of it; None where there is none.
     """
 
-    records: Sequence[ConsumerRecord[Any, Any]]
+    partition: TP
+    records: Records
     begin: int
     end: int
     prepared: Any = None
+
+    @property
+    def written(self) -> float | None:
+        """When the last record was written, epoch seconds; None where nobody knows."""
+        milliseconds = int(self.records.timestamps[-1])
+        return milliseconds / 1000 if milliseconds >= 0 else None
 
 
 class Positions:
@@ -105,6 +117,12 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # noqa: SLF001 - aiokafka offers no setter
         return consumer
 
+    async def on_start(self) -> None:
+        """Start the consumer, and have it keep together what belongs to one event."""
+        await super().on_start()
+        consumer = self._ensure_consumer()
+        keep_whole(consumer, self._batching.topics, consumer._max_partition_fetch_bytes)  # noqa: SLF001 - aiokafka offers no getter
+
     def skipped(self, partition: TP) -> tuple[int, int]:
         """Return the range of offsets that was left out last and belongs to no event yet; an empty one otherwise."""
         return self._skipped.get(partition, (-1, -1))
@@ -117,9 +135,13 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> Mapping[TP, list[ConsumerRecord[Any, Any]]]:
         ready = self._ready(active_partitions)
-        if active_partitions and not ready:
+        deadline = asyncio.get_running_loop().time() + (timeout or 0)
+        while active_partitions and not ready:
+            # To look again from here takes a fraction of what a poll through both threads does.
             await asyncio.sleep(_POLL_SECONDS)
-            return {}
+            if asyncio.get_running_loop().time() >= deadline:
+                return {}
+            ready = self._ready(active_partitions)
         fetched = await self._fetched(consumer, ready, max_records)
         if not fetched and timeout:
             # A partition that is busy becomes ready unnoticed by the fetcher: do not let it wait for others alone.
@@ -136,7 +158,12 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
         if not partitions or consumer._subscription.reassignment_in_progress:  # noqa: SLF001 - aiokafka tells nobody
             return {}
         begins = {each: _position(consumer, each) for each in partitions}
-        fetched = await super()._fetch_records(consumer, partitions, 0, max_records)
+        batched = {each for each in partitions if each.topic in self._batching.topics}
+        others = partitions - batched
+        fetched = dict(await super()._fetch_records(consumer, others, 0, max_records)) if others else {}
+        for each in batched:
+            fetched |= await super()._fetch_records(consumer, {each}, 0, 1)
+            let_go_if_over(consumer, each)
         bound = {}
         for each in partitions:
             begin, end = begins[each], _position(consumer, each)
@@ -148,8 +175,9 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
                 begin = skipped[0]
             if not fetched.get(each):
                 self._skipped[each] = begin, end
-            elif each.topic in self._batching.topics:
-                event = Fetched(fetched[each], begin, end)
+            elif each in batched:
+                (records,) = fetched[each]
+                event = Fetched(each, records, begin, end)
                 bound[each] = [_bound(replace(event, prepared=self._batching.prepare(event)))]
             else:
                 bound[each] = fetched[each]
@@ -177,13 +205,12 @@ def _position(consumer: AIOKafkaConsumer, partition: TP) -> int | None:
 
 
 def _bound(fetched: Fetched) -> ConsumerRecord[Any, Any]:
-    last = fetched.records[-1]
     return ConsumerRecord(
-        topic=last.topic,
-        partition=last.partition,
+        topic=fetched.partition.topic,
+        partition=fetched.partition.partition,
         offset=fetched.end - 1,
-        timestamp=last.timestamp,
-        timestamp_type=last.timestamp_type,
+        timestamp=int(fetched.records.timestamps[-1]),
+        timestamp_type=0,
         key=None,
         value=fetched,
         checksum=None,

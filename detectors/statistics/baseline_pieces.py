@@ -1,10 +1,13 @@
 """Baselines on their way to storage: what lies there, in which version, and how it is taken up again."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from detectors.addresses import HASH_VERSION, BoolArray, Int64Array, UInt64Array
 from detectors.route import SHARDS
@@ -108,8 +111,9 @@ class Journal:
         yield from (Change(f"panes/{pane}", None) for pane in sorted(self._stored) if pane <= oldest)
         self._stored = {pane for pane in self._stored | set(panes) if pane > oldest}
         self._panes = {}
-        shards = shards_in_use(column) if whole else np.flatnonzero(column.changed)
-        yield from (Change(f"shards/{number}", shard(self._name, column, int(number))) for number in shards)
+        numbers = shards_in_use(column) if whole else np.flatnonzero(column.changed)
+        rows = shards(self._name, column, numbers).iter_slices(1)
+        yield from (Change(f"shards/{number}", row) for number, row in zip(numbers.tolist(), rows, strict=True))
         column.changed[:] = False
 
     def _note(self, pane: int, touched: Int64Array, evicted: UInt64Array) -> None:
@@ -130,45 +134,59 @@ def shards_in_use(column: ColumnBaseline) -> Int64Array:
     return np.flatnonzero(used)
 
 
-def shard(name: str, column: ColumnBaseline, number: int, *, timeless: bool = False) -> pl.DataFrame:
-    """Write down one shard of a column: a row of `SHARD`.
+def shards(name: str, column: ColumnBaseline, numbers: Int64Array, *, timeless: bool = False) -> pl.DataFrame:
+    """Write down shards of a column: a row of `SHARD` for each, in their order.
 
     Parameters
     ----------
-    name, column, number
-        Which.
+    name, column, numbers
+        Which; the numbers ascend.
     timeless
         Whether to leave out when hosts were seen last, which means nothing to whoever goes on at another time.
     """
-    rows = column.rows_of(np.arange(SHARDS) == number)
-    rows = rows[np.argsort(column.rows.keys[rows])]
+    wanted = np.zeros(SHARDS, np.bool_)
+    wanted[numbers] = True
+    rows = column.rows_of(wanted)
+    rows = rows[np.lexsort((column.rows.keys[rows], shards_of(column.rows.keys[rows])))]
+    keys = column.rows.keys[rows]
+    of = shards_of(keys).astype(np.int64)
+    ends = np.concatenate(([0], np.searchsorted(of, numbers, side="right")))
     hours = column.hours
-    learned, first, written = hours.learned[number], hours.first[rows], hours.written[rows]
+    learned, first, written = hours.learned[of], hours.first[rows], hours.written[rows]
     # Bytes that mean nothing are left from other hosts, or other times.
     telling = (learned >= first[:, None]) & (learned <= written[:, None])
-    return pl.DataFrame(
-        {
-            "version": [VERSION],
-            "hash_version": [HASH_VERSION],
-            "column": [name],
-            "shard": [number],
-            "count": [int(hours.count[number])],
-            "learned": [pl.Series(learned)],
-            "key": [pl.Series(column.rows.keys[rows])],
-            "first": [pl.Series(first)],
-            "written": [pl.Series(written)],
-            "seen": [pl.Series(np.full(len(rows), LONG_AGO) if timeless else column.recent.seen[rows])],
-            "ceilings": [hours.ceilings[rows].tobytes()],
-            "summaries": [(hours.summaries[rows] * telling[:, None, None, :]).tobytes()],
-            "destinations": [[]],
-            "destination_hours": [0],
-        },
-        schema=SHARD,
-    )
+    count = len(numbers)
+    said: dict[str, Any] = {
+        "version": np.full(count, VERSION),
+        "hash_version": np.full(count, HASH_VERSION),
+        "column": [name] * count,
+        "shard": numbers,
+        "count": hours.count[numbers],
+        "learned": _lists(hours.learned[numbers].ravel(), np.arange(count + 1) * PLACES),
+        "key": _lists(keys, ends),
+        "first": _lists(first, ends),
+        "written": _lists(written, ends),
+        "seen": _lists(np.full(len(rows), LONG_AGO) if timeless else column.recent.seen[rows], ends),
+        "ceilings": _texts(hours.ceilings[rows], ends),
+        "summaries": _texts(hours.summaries[rows] * telling[:, None, None, :], ends),
+        "destinations": [[]] * count,
+        "destination_hours": np.zeros(count, np.int32),
+    }
+    return pl.DataFrame({each: pl.Series(said[each], dtype=dtype) for each, dtype in SHARD.items()})
+
+
+def _lists(values: npt.NDArray[Any], ends: Int64Array) -> pl.Series:
+    """Divide values into lists, each of which ends where the next one begins."""
+    return pl.Series(pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values)))
+
+
+def _texts(rows: npt.NDArray[np.uint8], ends: Int64Array) -> list[bytes]:
+    """Return the bytes of rows together, up to each end."""
+    return [rows[begin:end].tobytes() for begin, end in pairwise(ends.tolist())]
 
 
 def take(column: ColumnBaseline, row: pl.DataFrame) -> pl.DataFrame:
-    """Take up a row that `shard` wrote, but for its destinations; return it in this version.
+    """Take up a row that `shards` wrote, but for its destinations; return it in this version.
 
     Parameters
     ----------

@@ -185,16 +185,16 @@ class Baselines:
 
     def exported(self) -> pl.DataFrame:
         """Return what was learned over days: columns of `baseline_pieces.SHARD`, one row per column and shard."""
-        used = set(self.destinations.shards)
-        frames = [
-            self._with_destinations(row, number) if name == BYTES_SENT else row
-            for name, column in sorted(self._columns.items())
-            for number in sorted(
-                {*baseline_pieces.shards_in_use(column).tolist(), *(used if name == BYTES_SENT else ())}
-            )
-            for row in [baseline_pieces.shard(name, column, number, timeless=True)]
-        ]
-        return pl.concat(frames) if frames else pl.DataFrame(schema=baseline_pieces.SHARD)
+        frames = [pl.DataFrame(schema=baseline_pieces.SHARD)]
+        for name, column in sorted(self._columns.items()):
+            numbers = baseline_pieces.shards_in_use(column)
+            if name != BYTES_SENT:
+                frames.append(baseline_pieces.shards(name, column, numbers, timeless=True))
+                continue
+            numbers = np.union1d(numbers, np.array(self.destinations.shards, np.int64))
+            rows = baseline_pieces.shards(name, column, numbers, timeless=True).iter_slices(1)
+            frames += map(self._with_destinations, rows, numbers.tolist())
+        return pl.concat(frames)
 
     def take(self, exported: pl.DataFrame) -> None:
         """Take up what was exported, in new baselines.

@@ -94,13 +94,12 @@ class ByHostAgents:
             if role is not None:
                 await role.take(event.value)
                 self.progress += 1
-                last = event.value.records[-1]
-                if last.timestamp is not None and last.timestamp >= 0:
-                    self._written[event.message.tp] = last.timestamp / 1000
+                if event.value.written is not None:
+                    self._written[event.message.tp] = event.value.written
 
     def prepare(self, fetched: Fetched) -> "Future[Any] | None":
         """Begin to decode an event while the one before it is worked on."""
-        topics, topic = self._settings.topics, fetched.records[0].topic
+        topics, topic = self._settings.topics, fetched.partition.topic
         if self._worker is None or topic == topics.partials.name:
             return None
         if topic == topics.flows.name:

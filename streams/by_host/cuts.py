@@ -15,6 +15,7 @@ from streams.by_host.columns import Columns
 from streams.pipeline import Batch
 from streams.records import Decoded
 from streams.records.contract import WATERMARK_HEADER
+from streams.records.message_columns import with_header
 
 MOST_BYTES: Final = 900_000
 """Size of a block's value at most; a broker takes a megabyte with all that is around it unless told otherwise."""
@@ -152,7 +153,7 @@ def _routed(batch: Batch, decoded: Decoded, partitions: int) -> _Routed:
 
 def _segments(batch: Batch, decoded: Decoded) -> list[_Range]:
     """Divide a batch behind every mark of a complete source; a mark comes behind the rows of its own message."""
-    marks = [number for number, message in enumerate(batch.messages) if WATERMARK_HEADER in message.headers]
+    marks = with_header(batch.messages, WATERMARK_HEADER)
     behind = np.cumsum(decoded.rows)
     places = [Position(int(batch.offsets[mark]), int(decoded.rows[mark])) for mark in marks]
     rows = [0, *(int(behind[mark]) for mark in marks), len(decoded.table)]

@@ -94,7 +94,7 @@ class Judging(Role):
     async def take(self, fetched: Fetched) -> None:
         """Listen to what partitions of hosts say."""
         for record in fetched.records:
-            whole = self._pieces.add(dict(record.headers), record.value or b"")
+            whole = self._pieces.add(record.said, record.value)
             # What was said to whoever judged before is said again; what was seen early is not.
             if whole is not None and (record.offset >= self._begin or whole[0] == EARLY):
                 await self._hear(*whole)

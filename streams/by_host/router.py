@@ -44,12 +44,12 @@ def routed(fetched: Fetched, settings: Settings, parts: int) -> Routed:
     batch, outcome = batch_of(fetched), Outcome()
     with outcome.timed("decode"):
         decoded = decode_all(batch.messages, settings.records, settings.networks)
-    first = fetched.records[0]
+    source = fetched.partition
     records = [
         ProducerRecord(settings.topics.flows_by_host.name, value, headers=said, partition=part)
         for part, value, said in write(batch, decoded, parts)
     ]
-    refused = dead_letters(decoded.refused, first.topic, first.partition, batch.offsets.tolist())
+    refused = dead_letters(decoded.refused, source.topic, source.partition, batch.offsets.tolist())
     records += [ProducerRecord(settings.topics.flows_dead_letter.name, value, headers=said) for value, said in refused]
     statuses = decoded.table.frame["log_status"].value_counts()
     outcome.coverage = {status: count for status, count in statuses.rows() if status != "OK"}

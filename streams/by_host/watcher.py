@@ -20,6 +20,7 @@ from streams.dead_letters import late_blocks
 from streams.durable import Durable
 from streams.errors import ServiceError
 from streams.kafka_storage import KafkaStorage, state_partition
+from streams.looking import Backlog
 from streams.output import ProducerRecord, fenced
 from streams.partitions import require_in_log
 from streams.pipeline import Outcome
@@ -31,7 +32,7 @@ Blocks = list[tuple[int, Block]]
 
 def read(fetched: Fetched) -> Blocks:
     """Read the blocks of an event."""
-    return [(record.offset, decode(record.value or b"", dict(record.headers))) for record in fetched.records]
+    return [(record.offset, decode(record.value, record.said)) for record in fetched.records]
 
 
 class Watcher(Role):
@@ -59,6 +60,7 @@ class Watcher(Role):
         )
         self._session = uuid.uuid4().hex
         self._told: Reached | None = None
+        self._backlog = Backlog()
         self.busy_seconds = 0.0
 
     @property
@@ -92,7 +94,7 @@ class Watcher(Role):
             self.worker.metrics.replayed(len(several) - len(fresh))
             if fetched.end <= expected:
                 return
-            size = sum(len(record.value or b"") for record in fetched.records)
+            size = int(fetched.records.sizes.sum())
             outcome = Outcome()
             with outcome.timed("count"):
                 late = await self._durable.work(
@@ -122,9 +124,9 @@ class Watcher(Role):
                 await self._tell(anew=True)
 
     async def look(self) -> None:
-        """Say early what open panes show."""
+        """Say early what open panes show, unless a backlog is worked off."""
         async with self.lock:
-            if self.is_over:
+            if self.is_over or self._backlog.is_worked_off(self.shard.watermarks.current):
                 return
             found = await self._durable.work(self.shard.look, self._write_early)
         self.worker.metrics.add("flowhawk_detections_total", len(found))

@@ -7,6 +7,7 @@ from typing import Final
 from streams.records.aws_text import from_transit_gateway
 from streams.records.contract import Dialect, Message, Read
 from streams.records.fields import READABLE
+from streams.records.joined import Joined
 from streams.records.json_lines import JsonLines
 from streams.records.settings import RecordSettings
 
@@ -36,4 +37,4 @@ class AwsJson(Dialect):
     def read(self, messages: Sequence[Message], layout: str, settings: RecordSettings) -> Iterator[Read]:
         """Read the objects; keys that no flow log has are passed over."""
         del layout, settings
-        return map(from_transit_gateway, JsonLines([message.value for message in messages], _field).read())
+        return map(from_transit_gateway, JsonLines(Joined.of(messages), _field).read())

@@ -11,6 +11,7 @@ from detectors import written_numbers
 from detectors.texts import BoolArray, Texts, UInt64Array
 from streams.records.contract import FORMAT_HEADER, Column, Dialect, Message, Read
 from streams.records.fields import LOSSES, READABLE
+from streams.records.joined import Joined
 from streams.records.json_lines import first_known, strings
 from streams.records.lines import Lines
 from streams.records.settings import RecordSettings
@@ -60,7 +61,7 @@ class AwsText(Dialect):
         """
         formats = (layout,) if layout else self.formats(settings)
         lines = Lines(
-            [message.value for message in messages],
+            Joined.of(messages),
             tuple(tuple(each.split()) for each in formats),
             header_format,
             surplus=settings.tolerate_extra_fields,

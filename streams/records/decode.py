@@ -28,6 +28,7 @@ from streams.records.contract import (
     Place,
     Refusal,
 )
+from streams.records.message_columns import MessageColumns, with_header
 from streams.records.refused import Refused
 from streams.records.refused import frame as refused_frame
 from streams.records.settings import NetworkSettings, RecordSettings
@@ -160,10 +161,13 @@ def _alike(messages: Sequence[Message], records: RecordSettings) -> Group | None
     if not messages:
         return None
     headers = messages[0].headers
+    if isinstance(messages, MessageColumns) and messages.records.headers is None:
+        first = messages.first_bytes()
     # Where a message came from is its own; what it says of its lines is what counts.
-    if not all(map(eq, map(_HEADERS, messages), repeat(headers))) and len({_said(each) for each in messages}) > 1:
+    elif not all(map(eq, map(_HEADERS, messages), repeat(headers))) and len({_said(each) for each in messages}) > 1:
         return None
-    first = set(map(_FIRST_BYTE, map(_VALUE, messages)))
+    else:
+        first = set(map(_FIRST_BYTE, map(_VALUE, messages)))
     candidates = {_beginning(byte) for byte in first}
     if len(candidates) != 1 or not _BLANK_BYTES.isdisjoint(first):
         return None
@@ -214,10 +218,12 @@ def _dialect(message: Message, records: RecordSettings) -> Dialect | None:
 
 def _latest(messages: Sequence[Message], records: RecordSettings) -> Int64Array | None:
     """Return the latest time that a record of each message may end at; None where nobody knows any."""
-    timestamps = [message.timestamp or 0 for message in messages]
-    if not any(timestamps):
+    if isinstance(messages, MessageColumns):
+        written = np.maximum(messages.records.timestamps, 0)
+    else:
+        written = np.array([message.timestamp or 0 for message in messages], np.int64)
+    if not written.any():
         return None
-    written = np.array(timestamps, np.int64)
     return np.where(written == 0, _NO_LIMIT, written // 1000 + records.future_tolerance_seconds)
 
 
@@ -242,20 +248,21 @@ def _table(parts: Sequence[Checked], networks: NetworkSettings) -> tuple[Table, 
 
 def _weighed(table: Table, sources: Int64Array, messages: Sequence[Message]) -> Table:
     """Let the records of sampled messages stand for as many as their header says."""
-    stated = [message.headers.get(SAMPLING_HEADER) for message in messages]
-    if not any(stated):
+    sampled = with_header(messages, SAMPLING_HEADER)
+    if not sampled:
         return table
-    weights = np.array([_weight(each) for each in stated], np.uint32)
+    weights = np.ones(len(messages), np.uint32)
+    weights[sampled] = [_weight(messages[each].headers[SAMPLING_HEADER]) for each in sampled]
     return Table.sound(table.frame.with_columns(pl.Series("weight", weights[sources])))
 
 
-def _weight(stated: bytes | None) -> int:
+def _weight(stated: bytes) -> int:
     """Read a weight; nonsense is none.
 
-    >>> _weight(b"10"), _weight(None), _weight(b"0"), _weight(b"many"), _weight(b"9" * 20)
+    >>> _weight(b"10"), _weight(b""), _weight(b"0"), _weight(b"many"), _weight(b"9" * 20)
     (10, 1, 1, 1, 1)
     """
-    weight = int(stated) if stated is not None and stated.isdigit() and len(stated) <= _WEIGHT_DIGITS else 1
+    weight = int(stated) if stated.isdigit() and len(stated) <= _WEIGHT_DIGITS else 1
     return max(weight, 1)
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import polars as pl
 
 from detectors.repeated_texts import RepeatedTexts
-from detectors.texts import BoolArray, Buffer, Int64Array, Texts
+from detectors.texts import BoolArray, Int64Array, Texts
 from streams.records.contract import Column, Place, Read, Refusal
 from streams.records.fields import NUMBERS
+from streams.records.joined import Joined
 
 FieldOf = Callable[[tuple[str, ...]], str | None]
 """Says which field the value at a path of keys is, or None where nobody needs it."""
@@ -55,21 +56,16 @@ class JsonLines:
 
     Parameters
     ----------
-    values
-        The messages' bytes.
+    joined
+        The messages' lines.
     field_of
         Says which field the value at a path of keys is.
     """
 
-    def __init__(self, values: Sequence[bytes], field_of: FieldOf) -> None:
+    def __init__(self, joined: Joined, field_of: FieldOf) -> None:
         self._field_of = field_of
-        buffer = Buffer(values)
-        if b"\r" in buffer and b"\r\n" in buffer:
-            values = [value.replace(b"\r\n", b"\n").removesuffix(b"\r") for value in values]
-            buffer = Buffer(values)
-        self._buffer = buffer
-        sizes = np.fromiter(map(len, values), np.int64, len(values)) + 1
-        self._ends = np.cumsum(sizes)
+        self._buffer = buffer = joined.buffer
+        self._ends = joined.ends
         self._newlines = np.flatnonzero(buffer.bytes == _NEWLINE)
         self._begins = np.concatenate([np.zeros(1, np.int64), self._newlines[:-1] + 1])
         self._quotes = np.flatnonzero(buffer.bytes == _QUOTE)

@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.texts import BoolArray, Buffer, Int64Array, Texts
+from detectors.texts import BoolArray, Int64Array, Texts
 from streams.records.check import check
 from streams.records.contract import Read, Refusal
+from streams.records.joined import Joined
 from streams.records.refused import PlaceColumns, Refused
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -70,8 +71,8 @@ class Lines:
 
     Parameters
     ----------
-    values
-        The messages' bytes.
+    joined
+        The messages' lines.
     formats
         What the fields of a line may be, the likeliest first.
     header
@@ -82,19 +83,14 @@ class Lines:
 
     def __init__(
         self,
-        values: Sequence[bytes],
+        joined: Joined,
         formats: Formats,
         header: Callable[[bytes], str | None],
         *,
         surplus: bool,
     ) -> None:
-        self._buffer = Buffer(values)
-        if b"\r" in self._buffer and b"\r\n" in self._buffer:
-            values = [value.replace(b"\r\n", b"\n").removesuffix(b"\r") for value in values]
-            self._buffer = Buffer(values)
-        sizes = np.fromiter(map(len, values), np.int64, len(values)) + 1
-        self._ends = np.cumsum(sizes)
-        self._begins = self._ends - sizes
+        self._buffer = joined.buffer
+        self._begins, self._ends = joined.begins, joined.ends
         self._formats = formats
         self._header = header
         self._surplus = surplus

@@ -7,6 +7,7 @@ from typing import ClassVar
 import polars as pl
 
 from streams.records.contract import Column, Dialect, Message, Read
+from streams.records.joined import Joined
 from streams.records.json_lines import JsonLines, strings
 from streams.records.settings import RecordSettings
 
@@ -28,7 +29,7 @@ class SchemaJson(Dialect):
     def read(self, messages: Sequence[Message], layout: str, settings: RecordSettings) -> Iterator[Read]:
         """Read the objects."""
         del layout, settings
-        for read in JsonLines([message.value for message in messages], self.field).read():
+        for read in JsonLines(Joined.of(messages), self.field).read():
             columns = dict(read.columns)
             for name in {"start", "end"}.intersection(columns):
                 times = strings(columns[name])

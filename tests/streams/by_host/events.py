@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
-from aiokafka import ConsumerRecord
+from faust.types import TP
 
 from streams.by_host.blocks import Block, decode
+from streams.fetched_records import Record, Records
 from streams.output import ProducerRecord
 from streams.settings import Settings
 from streams.transport import Fetched
@@ -15,11 +17,8 @@ from tests.streams.topic_records import read
 Headers = Mapping[str, bytes]
 
 
-def record(topic: str, partition: int, offset: int, value: bytes, headers: Headers) -> "ConsumerRecord[Any, Any]":
-    """Make a message as a consumer returns it, written after all that it may tell of."""
-    return ConsumerRecord(
-        topic, partition, offset, 1_800_000_000_000, 0, None, value, None, 0, len(value), tuple(headers.items())
-    )
+_WRITTEN = 1_800_000_000_000
+"""After all that a message may tell of."""
 
 
 def event(
@@ -31,13 +30,16 @@ def event(
     prepare: Callable[[Fetched], Any] | None = None,
 ) -> Fetched:
     """Make an event of messages that follow on each other, prepared as the transport would."""
-    records = [record(topic, partition, begin + place, *message) for place, message in enumerate(messages)]
-    fetched = Fetched(records, begin, begin + len(records))
+    records = Records.of(
+        Record(begin + place, _WRITTEN, value, tuple(headers.items()))
+        for place, (value, headers) in enumerate(messages)
+    )
+    fetched = Fetched(TP(topic, partition), records, begin, begin + len(records))
     if prepare is None:
         return fetched
     prepared: Future[Any] = Future()
     prepared.set_result(prepare(fetched))
-    return Fetched(records, begin, begin + len(records), prepared)
+    return replace(fetched, prepared=prepared)
 
 
 def messages_of(records: Sequence[ProducerRecord], partition: int) -> list[tuple[bytes, Headers]]:

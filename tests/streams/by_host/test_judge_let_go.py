@@ -5,10 +5,9 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import pytest
-from aiokafka import ConsumerRecord
 from faust.types import TP
 
 from detectors.route import Part
@@ -18,6 +17,7 @@ from streams.by_host.commands import ASK, KIND_HEADER, REACHED, SETTLE, WHO, Rea
 from streams.by_host.judging import Judging
 from streams.by_host.roles import Roles, Worker
 from streams.by_host.shard import NEVER
+from streams.fetched_records import Record, Records
 from streams.kafka_settings import KafkaSettings, TopicSettings
 from streams.metrics import Metrics
 from streams.output import Output
@@ -45,11 +45,10 @@ def reached(
 def fetched(*said: Reached, begin: int = 1000) -> Fetched:
     """Make an event of what partitions say, as it comes from the topic."""
     made = [each for one in said for each in messages("partials", REACHED, str(one.part.number), one.body)]
-    records: list[ConsumerRecord[Any, Any]] = [
-        ConsumerRecord("partials", 0, offset, 0, 0, None, each.value, None, -1, -1, tuple(each.headers.items()))
-        for offset, each in enumerate(made, begin)
-    ]
-    return Fetched(records, begin, begin + len(records))
+    records = Records.of(
+        Record(offset, None, each.value or b"", tuple(each.headers.items())) for offset, each in enumerate(made, begin)
+    )
+    return Fetched(TP("partials", 0), records, begin, begin + len(records))
 
 
 class Alone:

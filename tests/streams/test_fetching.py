@@ -1,0 +1,103 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher
+
+from streams.fetched_records import Records
+from streams.fetching import keep_whole
+from streams.kafka_settings import KafkaSettings, Topic, TopicSettings
+from streams.topics import create_topics
+from tests.kafka.broker import KafkaBroker
+from tests.streams.readers import Reader, assert_unbroken, publish, ranges, running
+
+LINE = b"2 123456789010 eni-1 192.0.2.1 10.0.0.5 40000 22 6 3 180 1700000000 1700000050 REJECT OK"
+CODECS = (None, "gzip", "snappy", "lz4", "zstd")
+
+
+@pytest.fixture
+def kafka(kafka_broker: KafkaBroker, topic_names: Callable[[str], str]) -> KafkaSettings:
+    return KafkaSettings(bootstrap_servers=(kafka_broker.bootstrap,), group_id=topic_names("group"), fetch_wait_ms=5)
+
+
+@pytest.fixture
+def flows(kafka: KafkaSettings, topic_settings: TopicSettings) -> Topic:
+    create_topics(kafka, topic_settings)
+    return topic_settings.flows
+
+
+async def published(kafka: KafkaSettings, flows: Topic, codec: str | None, each: list[dict[str, Any]]) -> None:
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers[0], compression_type=codec, linger_ms=50
+    ) as producer:
+        sent = [await producer.send(flows.name, partition=0, **one) for one in each]
+        await asyncio.gather(*sent)
+
+
+async def test_records_are_what_aiokafka_makes_of_them_however_they_are_written(
+    kafka: KafkaSettings, flows: Topic
+) -> None:
+    kinds: list[list[dict[str, Any]]] = [
+        [{"value": LINE + b" %d" % number} for number in range(300)],
+        [{"value": LINE, "key": b"host", "headers": [("a", b"b"), ("c", b"%d" % number)]} for number in range(30)],
+        [{"value": None, "key": b"\0"}, {"value": b""}, {"value": b"\0" * 70}, {"value": bytes(range(256))}],
+        [{"value": LINE, "timestamp_ms": 1_700_000_000_000 - number} for number in range(30)],
+    ]
+    count = 0
+    for codec in CODECS:
+        for kind in kinds:
+            await published(kafka, flows, codec, kind)
+            count += len(kind)
+    async with AIOKafkaConsumer(
+        flows.name, bootstrap_servers=kafka.bootstrap_servers[0], auto_offset_reset="earliest"
+    ) as consumer:
+        expected = [await consumer.getone() for _ in range(count)]
+    async with running(Reader(kafka, flows.name)) as reader:
+        await reader.until(lambda: len(reader.records) >= count)
+    assert_unbroken(ranges(reader), 0)
+    for found, known in zip(reader.records, expected, strict=True):
+        assert (found.offset, found.timestamp) == (known.offset, known.timestamp)
+        assert (found.value, tuple(found.headers)) == (known.value or b"", known.headers)
+
+
+async def test_values_of_an_event_take_no_more_than_a_fetch_may_however_they_are_compressed(
+    kafka: KafkaSettings, flows: Topic
+) -> None:
+    value = LINE * 100
+    await published(kafka, flows, "zstd", [{"value": value} for _ in range(600)])
+    reader = Reader(kafka, flows.name)
+    reader.app.conf.consumer_max_fetch_size = 1 << 20
+    async with running(reader):
+        await reader.until(lambda: len(reader.records) >= 600)
+    sizes = [int(event.records.sizes.sum()) for event in reader.values]
+    assert (1 << 20) - len(value) < max(sizes) <= 1 << 20
+    assert_unbroken(ranges(reader), 0)
+
+
+async def test_the_next_fetch_goes_out_with_the_last_records_of_the_one_before(
+    kafka: KafkaSettings, flows: Topic
+) -> None:
+    publish(kafka, flows, 0, 10)
+    async with AIOKafkaConsumer(
+        flows.name, bootstrap_servers=kafka.bootstrap_servers[0], auto_offset_reset="earliest", max_poll_records=6
+    ) as consumer:
+        keep_whole(consumer, frozenset({flows.name}), 1 << 20)
+        polls: list[Records] = []
+        while sum(map(len, polls)) < 10:
+            for (records,) in (await consumer.getmany(timeout_ms=1000, max_records=1)).values():
+                polls.append(records)
+    assert [poll.offsets.tolist() for poll in polls] == [list(range(6)), list(range(6, 10))]
+
+
+async def test_another_aiokafka_that_makes_records_otherwise_is_not_run_with(
+    kafka: KafkaSettings, flows: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def otherwise(*_: object) -> bool:
+        return False
+
+    async with AIOKafkaConsumer(flows.name, bootstrap_servers=kafka.bootstrap_servers[0]) as consumer:
+        monkeypatch.setattr(Fetcher, "_proc_fetch_request", otherwise)
+        with pytest.raises(RuntimeError, match=r"aiokafka .* makes records in another way"):
+            keep_whole(consumer, frozenset({flows.name}), 1 << 20)
