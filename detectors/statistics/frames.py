@@ -1,13 +1,17 @@
 """Frames made of arrays, and rows of frames chosen by arrays."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from detectors.statistics.grouping import UInt64Array, rows_of
+
+BoolArray = npt.NDArray[np.bool_]
+
+_FEWEST_BITS: Final = 8
 
 
 def frame(columns: Mapping[str, npt.NDArray[Any]]) -> pl.DataFrame:
@@ -41,4 +45,13 @@ def among(rows: pl.DataFrame, keys: UInt64Array, wanted: UInt64Array) -> pl.Data
     >>> among(frame({"key": keys}), keys, np.array([7, 9], np.uint64)).rows()
     [(7,), (7,)]
     """
-    return rows[np.flatnonzero(rows_of(wanted, keys)[1])]
+    likely = np.flatnonzero(_may_be_wanted(keys, wanted))
+    return rows[likely[rows_of(wanted, keys.take(likely))[1]]]
+
+
+def _may_be_wanted(keys: UInt64Array, wanted: UInt64Array) -> BoolArray:
+    """Say which keys end in the same bits as one that is wanted: mostly few are wanted, and this takes a look each."""
+    places = np.uint64((1 << max((8 * len(wanted)).bit_length(), _FEWEST_BITS)) - 1)
+    marks = np.zeros(int(places) + 1, np.bool_)
+    marks[(wanted & places).view(np.int64)] = True
+    return marks.take((keys & places).view(np.int64))

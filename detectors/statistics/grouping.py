@@ -12,6 +12,13 @@ Int64Array = npt.NDArray[np.int64]
 
 _FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
 
+_MANY: Final = 1000
+"""So many keys are looked for by their first bits."""
+
+_MOST_BITS: Final = 24
+_MOST_STEPS: Final = 16
+"""Keys that share their first bits with so many others are no hashes, and are looked for by halving."""
+
 
 def combined(*columns: npt.NDArray[Any]) -> UInt64Array:
     """Hash the columns of a key to 64 bits, the same in every process; the order of the columns matters.
@@ -135,5 +142,27 @@ def rows_of(keys: UInt64Array, wanted: UInt64Array) -> tuple[Int64Array, npt.NDA
     """
     if not len(keys):
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
-    rows = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return rows, keys[rows] == wanted
+    few = len(wanted) < _MANY or 8 * len(wanted) < len(keys)
+    rows = np.searchsorted(keys, wanted) if few else _first_not_below(keys, wanted)
+    rows = np.minimum(rows, len(keys) - 1)
+    return rows, keys.take(rows) == wanted
+
+
+def _first_not_below(keys: UInt64Array, wanted: UInt64Array) -> Int64Array:
+    """Say where each wanted key would stand among ascending ones, as `numpy.searchsorted` does.
+
+    Keys are hashes, so their first bits say nearly where they stand; halving would miss the processor's cache again and
+    again.
+    """
+    bits = min((2 * len(keys)).bit_length(), _MOST_BITS)
+    shift = np.uint64(64 - bits)
+    counts = np.bincount((keys >> shift).view(np.int64), minlength=1 << bits)
+    rows = (np.cumsum(counts) - counts).take((wanted >> shift).view(np.int64))
+    below = np.flatnonzero(rows < len(keys))
+    for _ in range(_MOST_STEPS):
+        below = below[keys.take(rows[below]) < wanted[below]]
+        if not len(below):
+            return rows
+        rows[below] += 1
+        below = below[rows[below] < len(keys)]
+    return np.searchsorted(keys, wanted)

@@ -305,6 +305,8 @@ class Lines:
     def _messages(self, begins: Int64Array) -> Int64Array:
         if len(self._ends) == 1:
             return np.zeros(len(begins), np.int64)
+        if np.array_equal(begins, self._begins):
+            return np.arange(len(begins))
         return np.searchsorted(self._ends, begins, side="right")
 
     @cached_property

@@ -104,3 +104,25 @@ def test_what_is_not_there_is_at_a_row_that_may_be_read_where_there_are_rows(kno
     rows, found = rows_of(unsigned(known), unsigned([0, HIGHEST]))
     assert not found.any()
     assert rows.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [
+        pytest.param(lambda keys: keys, id="hashes"),
+        pytest.param(lambda keys: keys >> np.uint64(40), id="small numbers"),
+        pytest.param(lambda keys: keys | np.uint64(0xFFFF << 48), id="alike at first"),
+        pytest.param(lambda keys: keys & np.uint64(3), id="few"),
+    ],
+)
+@pytest.mark.parametrize(("known", "wanted"), [(1, 5000), (700, 1000), (20_000, 3000), (5000, 40_000)])
+def test_many_rows_are_found_as_few_are(spread: Callable[[Any], Any], known: int, wanted: int) -> None:
+    random = np.random.default_rng(7)
+    keys = np.unique(spread(random.integers(0, HIGHEST, known, np.uint64, endpoint=True)))
+    asked = spread(random.integers(0, HIGHEST, wanted, np.uint64, endpoint=True))
+    asked[::2] = random.choice(keys, len(asked[::2]))
+    asked[:2] = 0, HIGHEST
+    rows, found = rows_of(keys, asked)
+    assert found.tolist() == np.isin(asked, keys).tolist()
+    assert (keys[rows[found]] == asked[found]).all()
+    assert rows.tolist() == np.minimum(np.searchsorted(keys, asked), len(keys) - 1).tolist()
