@@ -89,6 +89,7 @@ class ColumnRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no 
 
     def _unpack_records(self) -> Iterator[Records]:
         kept: list[_Batch] = []
+        records = size = 0
         end = self.next_fetch_offset
         for batch, data in self._records:
             if self._check_crcs and not batch.validate_crc():
@@ -99,10 +100,13 @@ class ColumnRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no 
             end = batch.next_offset
             if self._is_left_out(batch):
                 continue
-            kept.append(_Batch(batch, Payload.of(data)))
-            if self._is_enough(kept) and self._records.has_next():
+            payload = Payload.of(data)
+            kept.append(_Batch(batch, payload))
+            if payload is not None:
+                records, size = records + payload.number, size + len(payload.records)
+            if (records >= self._most_records or size >= self._most_bytes) and self._records.has_next():
                 yield from self._items(kept, end)
-                kept = []
+                kept, records, size = [], 0, 0
         self.is_over = True
         yield from self._items(kept, end)
 
@@ -115,13 +119,6 @@ class ColumnRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no 
             elif batch.is_transactional and batch.producer_id in self._aborted_producers:
                 return True
         return bool(batch.is_control_batch)
-
-    def _is_enough(self, kept: Sequence[_Batch]) -> bool:
-        payloads = [each.payload for each in kept if each.payload is not None]
-        return (
-            sum(each.number for each in payloads) >= self._most_records
-            or sum(len(each.records) for each in payloads) >= self._most_bytes
-        )
 
     def _items(self, kept: Sequence[_Batch], end: int) -> Iterator[Records]:
         """Yield the records of batches behind which an offset is next."""
