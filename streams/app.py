@@ -16,7 +16,10 @@ MAX_POLL_RECORDS: Final = 40_000
 """Messages in one event at most; with one record a message that is about 100 ms of work."""
 
 MAX_FETCH_BYTES: Final = 4 << 20
-"""Bytes of one partition in one fetch, and of values in one event, at most; a larger message comes on its own."""
+"""Bytes of one partition in one fetch at most, compressed as they are; a larger message comes on its own."""
+
+MAX_EVENT_BYTES: Final = 24 << 20
+"""Bytes of values in one event at most: half a second of work, which only a backlog brings together."""
 
 METADATA_SECONDS: Final = 5
 """How old what is known of topics and brokers may become."""
@@ -87,6 +90,7 @@ def build(
         app,
         topics=batched_topics,
         fetch_wait_ms=kafka.fetch_wait_ms,
+        event_bytes=MAX_EVENT_BYTES,
         positions=positions or Positions(),
         prepare=prepare,
     )

@@ -16,6 +16,9 @@ UNKNOWN: Final = -1
 
 _LINE_END: Final = 10
 
+_AT_ONCE: Final = 1 << 15
+"""Records that are put together at one go: what is computed on the way stays in the processor's cache."""
+
 _WIDEST_GAP: Final = 64
 """Bytes between values that are cut out at one go."""
 
@@ -93,6 +96,24 @@ class Records(Sequence[Record]):
             headers if any(headers) else None,
         )
 
+    @classmethod
+    def concatenated(cls, parts: "Sequence[Records]") -> "Records":
+        """Put records behind each other; of none there are none."""
+        if len(parts) < 2:
+            return parts[0] if parts else cls.of([])
+        sizes = [len(part.buffer) for part in parts]
+        shifts = np.repeat(np.cumsum([0, *sizes[:-1]]), [len(part) for part in parts])
+        return cls(
+            b"".join(part.buffer for part in parts),
+            np.concatenate([part.begin for part in parts]) + shifts,
+            np.concatenate([part.end for part in parts]) + shifts,
+            np.concatenate([part.offsets for part in parts]),
+            np.concatenate([part.timestamps for part in parts]),
+            [headers for part in parts for headers in part.headers or [()] * len(part)]
+            if any(part.headers for part in parts)
+            else None,
+        )
+
     def __len__(self) -> int:
         return len(self.offsets)
 
@@ -146,20 +167,26 @@ class Records(Sequence[Record]):
 
     def joined(self) -> memoryview:
         """Return the values behind each other, with a line end behind each."""
-        if not len(self):
-            return memoryview(b"")
-        first = int(self.begin[0])
-        text = np.frombuffer(self.buffer, np.uint8, int(self.end[-1]) + 1 - first, first)
-        begin, end = self.begin - first, self.end - first
-        text = text.copy()
-        text[end] = _LINE_END
-        if (begin[1:] == end[:-1] + 1).all():
-            return text.data
-        # Between two values there is what Kafka keeps of a record, mostly as much of each.
-        gaps, behind = begin[1:] - end[:-1] - 1, end[:-1] + 1
-        if gaps.max() > _WIDEST_GAP:
-            return memoryview(b"\n".join([*self.values(), b""]))
-        kept = np.ones(len(text), np.bool_)
-        for place in range(int(gaps.max())):
-            kept[(behind + place)[gaps > place]] = False
-        return text[kept].data
+        if len(self) <= _AT_ONCE:
+            return _joined(self)
+        return memoryview(b"".join(_joined(self[at : at + _AT_ONCE]) for at in range(0, len(self), _AT_ONCE)))
+
+
+def _joined(records: Records) -> memoryview:
+    if not len(records):
+        return memoryview(b"")
+    first = int(records.begin[0])
+    text = np.frombuffer(records.buffer, np.uint8, int(records.end[-1]) + 1 - first, first)
+    begin, end = records.begin - first, records.end - first
+    text = text.copy()
+    text[end] = _LINE_END
+    if (begin[1:] == end[:-1] + 1).all():
+        return text.data
+    # Between two values there is what Kafka keeps of a record, mostly as much of each.
+    gaps, behind = begin[1:] - end[:-1] - 1, end[:-1] + 1
+    if gaps.max() > _WIDEST_GAP:
+        return memoryview(b"\n".join([*records.values(), b""]))
+    kept = np.ones(len(text), np.bool_)
+    for place in range(int(gaps.max())):
+        kept[(behind + place)[gaps > place]] = False
+    return text[kept].data

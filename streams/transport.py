@@ -6,8 +6,8 @@ poll returned of one partition, and acknowledging the event acknowledges all of 
 by one agent with `concurrency=1`, so that events are acknowledged in order.
 
 A partition is not fetched from while two of its events are on their way: one is worked on, one waits. So events
-grow with the load, and memory stays flat. An event is bounded by the consumer's `max_poll_records`, and by
-`max_partition_fetch_bytes` as its values are without compression.
+grow with the load, and memory stays flat. An event is bounded by the consumer's `max_poll_records`, and by what its
+values take without compression.
 
 Whoever keeps positions beside the group (`Positions`) says where to read on, before the first event of a new
 assignment, and how far offsets may be committed.
@@ -120,8 +120,7 @@ class BatchingThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the consumer, and have it keep together what belongs to one event."""
         await super().on_start()
-        consumer = self._ensure_consumer()
-        keep_whole(consumer, self._batching.topics, consumer._max_partition_fetch_bytes)  # noqa: SLF001 - aiokafka offers no getter
+        keep_whole(self._ensure_consumer(), self._batching.topics, self._batching.event_bytes)
 
     def skipped(self, partition: TP) -> tuple[int, int]:
         """Return the range of offsets that was left out last and belongs to no event yet; an empty one otherwise."""
@@ -344,6 +343,8 @@ class BatchingTransport(driver.Transport):
         Topics whose events are batches.
     fetch_wait_ms
         How long a broker may hold a fetch while it has nothing new, milliseconds.
+    event_bytes
+        Bytes of values in one event at most; a larger one comes on its own.
     positions
         Where to read on and how far to commit.
     prepare
@@ -360,11 +361,13 @@ class BatchingTransport(driver.Transport):
         *,
         topics: frozenset[str],
         fetch_wait_ms: int,
+        event_bytes: int,
         positions: Positions,
         prepare: Callable[[Fetched], Any] = lambda _: None,
     ) -> None:
         super().__init__(url, app)
         self.topics = topics
         self.fetch_wait_ms = fetch_wait_ms
+        self.event_bytes = event_bytes
         self.positions = positions
         self.prepare = prepare

@@ -54,6 +54,22 @@ def test_records_are_as_they_were() -> None:
     assert Records.of(written[1:]).headers is None
 
 
+@given(st.lists(st.tuples(values, gaps, st.booleans()), max_size=4))
+def test_records_are_put_behind_each_other(several: list[tuple[list[bytes], list[bytes], bool]]) -> None:
+    parts = [
+        Records.of(Record(3, 7, value, (("a", b"b"),)) for value in values) if own else records_of(values, gaps)
+        for values, gaps, own in several
+    ]
+    together = Records.concatenated(parts)
+    assert list(together) == [record for part in parts for record in part]
+    assert bytes(together.joined()) == b"".join(value + b"\n" for part in parts for value in part.values())
+
+
+def test_many_are_joined_as_few_are() -> None:
+    values = [b"%d" % number for number in range(70_000)]
+    assert bytes(records_of(values, [b"\0", b"\1\2"]).joined()) == b"\n".join([*values, b""])
+
+
 def test_what_has_no_value_is_empty() -> None:
     class Deleted:
         offset, timestamp, value, headers = 7, 1, None, ()

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -10,6 +10,7 @@ from streams.fetched_records import Records
 from streams.fetching import keep_whole
 from streams.kafka_settings import KafkaSettings, Topic, TopicSettings
 from streams.topics import create_topics
+from streams.transport import BatchingTransport
 from tests.kafka.broker import KafkaBroker
 from tests.streams.readers import Reader, assert_unbroken, publish, ranges, running
 
@@ -62,13 +63,13 @@ async def test_records_are_what_aiokafka_makes_of_them_however_they_are_written(
         assert (found.value, tuple(found.headers)) == (known.value or b"", known.headers)
 
 
-async def test_values_of_an_event_take_no_more_than_a_fetch_may_however_they_are_compressed(
+async def test_values_of_an_event_take_no_more_than_they_may_however_they_are_compressed(
     kafka: KafkaSettings, flows: Topic
 ) -> None:
     value = LINE * 100
     await published(kafka, flows, "zstd", [{"value": value} for _ in range(600)])
     reader = Reader(kafka, flows.name)
-    reader.app.conf.consumer_max_fetch_size = 1 << 20
+    cast("BatchingTransport", reader.app.transport).event_bytes = 1 << 20
     async with running(reader):
         await reader.until(lambda: len(reader.records) >= 600)
     sizes = [int(event.records.sizes.sum()) for event in reader.values]
@@ -89,6 +90,20 @@ async def test_the_next_fetch_goes_out_with_the_last_records_of_the_one_before(
             for (records,) in (await consumer.getmany(timeout_ms=1000, max_records=1)).values():
                 polls.append(records)
     assert [poll.offsets.tolist() for poll in polls] == [list(range(6)), list(range(6, 10))]
+
+
+async def test_batches_that_are_read_in_turn_are_one_event(kafka: KafkaSettings, flows: Topic) -> None:
+    values = [b"%d " % number + LINE * 60 for number in range(900)]
+    for part in (values[:400], values[400:500], values[500:]):
+        headers = [("a", b"b")] if len(part) == 100 else []
+        await published(kafka, flows, "zstd", [{"value": value, "headers": headers} for value in part])
+    reader = Reader(kafka, flows.name)
+    async with running(reader):
+        await reader.until(lambda: len(reader.records) >= 900)
+    assert len(reader.values) < 3
+    assert [record.value for record in reader.records] == values
+    assert [record.offset for record in reader.records] == list(range(900))
+    assert [len(record.headers) for record in reader.records] == [0] * 400 + [1] * 100 + [0] * 400
 
 
 async def test_another_aiokafka_that_makes_records_otherwise_is_not_run_with(
