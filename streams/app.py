@@ -18,8 +18,8 @@ MAX_POLL_RECORDS: Final = 40_000
 MAX_FETCH_BYTES: Final = 4 << 20
 """Bytes of one partition in one fetch at most, compressed as they are; a larger message comes on its own."""
 
-MAX_EVENT_BYTES: Final = 24 << 20
-"""Bytes of values in one event at most: half a second of work, which only a backlog brings together."""
+MAX_EVENT_BYTES: Final = 12 << 20
+"""Bytes of values in one event at most: a quarter of a second of work, which only a backlog brings together."""
 
 METADATA_SECONDS: Final = 5
 """How old what is known of topics and brokers may become."""
