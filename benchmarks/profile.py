@@ -11,7 +11,7 @@ from benchmarks.hosts import SOURCE
 from benchmarks.measurement import Measurement
 from benchmarks.sizes import size
 from benchmarks.traffic import joined, lines
-from streams.app import MAX_FETCH_BYTES, MAX_POLL_RECORDS
+from streams.app import MAX_EVENT_BYTES, MAX_POLL_RECORDS
 from streams.fetched_records import Record, Records
 from streams.pipeline import Batch, Pipeline
 from streams.records.message_columns import MessageColumns
@@ -128,5 +128,5 @@ def _batches(each: Iterable[bytes], together: int) -> list[Batch]:
     records = Records.of(Record(offset, None, value) for offset, value in enumerate(joined(each, together)))
     return [
         Batch(SOURCE, MessageColumns(part), part.offsets, int(part.offsets[0]), int(part.offsets[-1]) + 1)
-        for part in records.parts(MAX_POLL_RECORDS, MAX_FETCH_BYTES)
+        for part in records.parts(MAX_POLL_RECORDS, MAX_EVENT_BYTES)
     ]

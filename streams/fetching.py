@@ -110,8 +110,7 @@ class ColumnRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no 
             if (records >= self._most_records or size >= self._most_bytes) and self._records.has_next():
                 yield from self._items(kept, end)
                 kept, records, size = [], 0, 0
-        self.is_over = True
-        yield from self._items(kept, end)
+        yield from self._items(kept, end, is_last=True)
 
     def _is_left_out(self, batch: Any) -> bool:
         """Say whether nobody may see the records of a batch: it ends a transaction, or is of one that was aborted."""
@@ -123,17 +122,16 @@ class ColumnRecords(PartitionRecords):  # type: ignore[misc]  # aiokafka has no 
                 return True
         return bool(batch.is_control_batch)
 
-    def _items(self, kept: Sequence[_Batch], end: int) -> Iterator[Records]:
+    def _items(self, kept: Sequence[_Batch], end: int, *, is_last: bool = False) -> Iterator[Records]:
         """Yield the records of batches behind which an offset is next."""
         records = _read(kept)
         records = records[int(np.searchsorted(records.offsets, self.next_fetch_offset)) :]
         parts = list(records.parts(self._most_records, self._most_bytes))
-        is_over, self.is_over = self.is_over, False
         for part in parts[:-1]:
             self.next_fetch_offset = int(part.offsets[-1]) + 1
             yield part
         # What is missing behind the last record, compaction or a transaction left out.
-        self.next_fetch_offset, self.is_over = end, is_over
+        self.next_fetch_offset, self.is_over = end, is_last
         yield from parts[-1:]
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from detectors.addresses import BoolArray
 from detectors.statistics.grouping import UInt64Array, rows_of
-
-BoolArray = npt.NDArray[np.bool_]
 
 _FEWEST_BITS: Final = 8
 

@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -8,25 +7,12 @@ from aiokafka.consumer.fetcher import Fetcher
 
 from streams.fetched_records import Records
 from streams.fetching import keep_whole
-from streams.kafka_settings import KafkaSettings, Topic, TopicSettings
-from streams.topics import create_topics
+from streams.kafka_settings import KafkaSettings, Topic
 from streams.transport import BatchingTransport
-from tests.kafka.broker import KafkaBroker
 from tests.streams.readers import Reader, assert_unbroken, publish, ranges, running
 
 LINE = b"2 123456789010 eni-1 192.0.2.1 10.0.0.5 40000 22 6 3 180 1700000000 1700000050 REJECT OK"
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
-
-
-@pytest.fixture
-def kafka(kafka_broker: KafkaBroker, topic_names: Callable[[str], str]) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=(kafka_broker.bootstrap,), group_id=topic_names("group"), fetch_wait_ms=5)
-
-
-@pytest.fixture
-def flows(kafka: KafkaSettings, topic_settings: TopicSettings) -> Topic:
-    create_topics(kafka, topic_settings)
-    return topic_settings.flows
 
 
 async def published(kafka: KafkaSettings, flows: Topic, codec: str | None, each: list[dict[str, Any]]) -> None:

@@ -2,7 +2,6 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-import pytest
 from aiokafka import AIOKafkaProducer
 from faust.types import TP
 from kafka.admin import KafkaAdminClient
@@ -10,20 +9,8 @@ from kafka.admin import KafkaAdminClient
 from streams.kafka_settings import KafkaSettings, Topic, TopicSettings
 from streams.topics import create_topics
 from streams.transport import BatchingConsumer
-from tests.kafka.broker import KafkaBroker
 from tests.streams.readers import Reader, assert_unbroken, committed, numbers, publish, ranges, running, until_committed
 from tests.streams.topic_records import read
-
-
-@pytest.fixture
-def kafka(kafka_broker: KafkaBroker, topic_names: Callable[[str], str]) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=(kafka_broker.bootstrap,), group_id=topic_names("group"), fetch_wait_ms=5)
-
-
-@pytest.fixture
-def flows(kafka: KafkaSettings, topic_settings: TopicSettings) -> Topic:
-    create_topics(kafka, topic_settings)
-    return topic_settings.flows
 
 
 async def test_events_hold_all_records_in_order_across_polls(kafka: KafkaSettings, flows: Topic) -> None:

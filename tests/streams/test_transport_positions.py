@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from faust.types import TP
@@ -10,19 +9,7 @@ from kafka.structs import OffsetAndMetadata
 from streams.kafka_settings import KafkaSettings, Topic, TopicSettings
 from streams.topics import create_topics
 from streams.transport import Positions
-from tests.kafka.broker import KafkaBroker
 from tests.streams.readers import Reader, committed, numbers, publish, ranges, running, until_committed
-
-
-@pytest.fixture
-def kafka(kafka_broker: KafkaBroker, topic_names: Callable[[str], str]) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=(kafka_broker.bootstrap,), group_id=topic_names("group"), fetch_wait_ms=5)
-
-
-@pytest.fixture
-def flows(kafka: KafkaSettings, topic_settings: TopicSettings) -> Topic:
-    create_topics(kafka, topic_settings)
-    return topic_settings.flows
 
 
 class KeptPositions(Positions):
